@@ -1,0 +1,112 @@
+"""One estimator, two gears: ``fit`` any PyTorch network like scikit-learn, or drive by hand.
+
+The names are looked up on first use (PEP 562), so that ``import manumatic`` and
+``manumatic --help`` cost milliseconds: torch, scikit-learn and pandas are imported when
+something needs them.
+"""
+
+__all__ = [
+    "Classifier",
+    "Comparison",
+    "ComponentError",
+    "Data",
+    "DataError",
+    "DivergedError",
+    "EjectError",
+    "Loop",
+    "Loss",
+    "ManumaticError",
+    "MissingExtra",
+    "Model",
+    "Optimizer",
+    "Regressor",
+    "Training",
+    "__version__",
+    "compare",
+    "datasets",
+    "explain",
+]
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from manumatic import datasets as datasets
+    from manumatic.compare.contest import Comparison as Comparison
+    from manumatic.compare.contest import compare as compare
+    from manumatic.doctor.explain import explain as explain
+    from manumatic.errors import ComponentError as ComponentError
+    from manumatic.errors import DataError as DataError
+    from manumatic.errors import DivergedError as DivergedError
+    from manumatic.errors import EjectError as EjectError
+    from manumatic.errors import ManumaticError as ManumaticError
+    from manumatic.errors import MissingExtra as MissingExtra
+    from manumatic.gears.automatic import Classifier as Classifier
+    from manumatic.gears.automatic import Regressor as Regressor
+    from manumatic.gears.manual import Training as Training
+    from manumatic.parts.components import Data as Data
+    from manumatic.parts.components import Loop as Loop
+    from manumatic.parts.components import Loss as Loss
+    from manumatic.parts.components import Model as Model
+    from manumatic.parts.components import Optimizer as Optimizer
+
+    __version__: str
+
+HOME = {
+    "Classifier": "manumatic.gears.automatic",
+    "Comparison": "manumatic.compare.contest",
+    "ComponentError": "manumatic.errors",
+    "Data": "manumatic.parts.components",
+    "DataError": "manumatic.errors",
+    "DivergedError": "manumatic.errors",
+    "EjectError": "manumatic.errors",
+    "Loop": "manumatic.parts.components",
+    "Loss": "manumatic.parts.components",
+    "ManumaticError": "manumatic.errors",
+    "MissingExtra": "manumatic.errors",
+    "Model": "manumatic.parts.components",
+    "Optimizer": "manumatic.parts.components",
+    "Regressor": "manumatic.gears.automatic",
+    "Training": "manumatic.gears.manual",
+    "compare": "manumatic.compare.contest",
+    "explain": "manumatic.doctor.explain",
+}
+
+
+class _Package(ModuleType):
+    """``mm.compare`` is the function, although a subpackage has the same name.
+
+    Importing a submodule binds it on its parent; for the names in ``HOME`` that would hide the
+    function from whoever imports ``manumatic.compare.anything`` first.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> Any:
+    if name in HOME:
+        value = getattr(import_module(HOME[name]), name)
+    elif name == "datasets":
+        value = import_module("manumatic.datasets")
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("manumatic")
+    else:
+        from manumatic.errors import nearest
+
+        near = nearest(name, __all__)
+        raise AttributeError(f"module 'manumatic' has no attribute {name!r}.{near}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,216 @@
+"""Specifications and data → a training: the five components resolved, in the order in which data meets them."""
+
+__all__ = ["assemble"]
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_array, check_consistent_length
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from manumatic.errors import DataError
+from manumatic.gears.choices import (
+    as_data,
+    as_loop,
+    choose_batch_size,
+    choose_loop,
+    choose_optimizer,
+    choose_seed,
+)
+from manumatic.gears.facts import Earlier, Facts, Found, Specs, State
+from manumatic.gears.manual import Training
+from manumatic.gears.prepare import Rows, class_weights, prepare_rows
+from manumatic.gears.stream import open_stream
+from manumatic.gears.swap import fit_loss
+from manumatic.logbook import Logbook
+from manumatic.parts.components import Data
+from manumatic.parts.data import Batches, split_rows
+from manumatic.parts.device import OwnRandomness, choose_device
+from manumatic.parts.loss import Link, as_loss, fits_scaled_target
+from manumatic.parts.model import as_model, build_model, is_lazy, probe
+from manumatic.parts.optimizer import as_optimizer, build_optimizer
+from manumatic.parts.rows import count_rows, read_rows
+from manumatic.task import Task, read_target
+
+
+def assemble(
+    specs: Specs, X: Any, y: Any, sample_weight: Any = None, earlier: Earlier | None = None
+) -> Training:
+    """Resolve the five components for these data; X as :func:`~manumatic.parts.rows.read_rows` returns it.
+
+    Raises
+    ------
+    DataError, ComponentError, ValueError
+        Before the first step: what cannot be used, and how to mend it.
+    """
+    logbook, seed, device = Logbook(), choose_seed(specs.random_state), choose_device(specs.device)
+    spec = as_data(specs.data)
+    if isinstance(X, Dataset | DataLoader):
+        found = open_stream(specs, spec, X, y, device=device, seed=seed, logbook=logbook)
+    else:
+        found = _in_memory(specs, spec, X, y, sample_weight, earlier, seed, logbook)
+    return _build(specs, found, earlier, device, seed, logbook)
+
+
+def _in_memory(
+    specs: Specs,
+    spec: Data,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    earlier: Earlier | None,
+    seed: int,
+    logbook: Logbook,
+) -> Found:
+    rows, task, source = _read(specs, spec, X, y, sample_weight, earlier)
+    loop = as_loop(specs.loop)
+    n_rows = len(rows)
+    if loop is None:
+        loop = choose_loop(n_rows, choose_batch_size(spec, n_rows, Logbook()), logbook)
+    train, valid = rows, None
+    if loop.uses_validation and spec.validation is not None:
+        train, valid = _hold_out(spec, rows, task, seed, logbook)
+    if earlier is None:
+        scaled = fits_scaled_target(as_loss(specs.loss))
+        preparation, inputs, targets = prepare_rows(
+            spec, train, task=task, scale_target=scaled, seed=seed, logbook=logbook
+        )
+        task = replace(task, in_shape=tuple(inputs.shape[1:]))
+    else:
+        preparation, task = earlier.preparation, earlier.task
+        inputs, targets = preparation.numbers(train.X), preparation.targets(train.y, task)
+    batch_size = choose_batch_size(spec, len(train), logbook)
+    data = Batches(_tensors(inputs, targets, train), batch_size, spec.shuffle, seed)
+    held = None
+    if valid is not None:
+        prepared = preparation.numbers(valid.X), preparation.targets(valid.y, task)
+        held = Batches(_tensors(*prepared, valid), max(batch_size, 1024), shuffle=False, seed=seed)
+    weighted = train.weight is not None
+    return Found(data, held, loop, task, preparation, inputs[:4], weighted, source=source)
+
+
+def _read(
+    specs: Specs, spec: Data, X: Any, y: Any, sample_weight: Any, earlier: Earlier | None
+) -> tuple[Rows, Task, Any]:
+    """Rows, targets and weights as they count."""
+    classes = specs.classes if earlier is None else earlier.task.classes
+    task, values = read_target(y, classification=specs.classification, classes=classes)
+    check_consistent_length(X, values)
+    index, weight = count_rows(X, values, _weights(sample_weight, len(values)))
+    by_class = class_weights(as_loss(specs.loss).class_weight, y, task)
+    source = Rows(X, np.asarray(y) if task.classes is None else values, weight)
+    rows = Rows(X, values, by_class)
+    if index is not None:
+        rows = rows.take(index)
+    if weight is not None:
+        rows.weight = weight if rows.weight is None else rows.weight * weight
+    if rows.weight is not None:
+        rows.weight = rows.weight / rows.weight.mean()  # so that learning rates keep their meaning
+    return rows, task, source
+
+
+def _weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
+    if sample_weight is None:
+        return None
+    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weight.shape != (n_rows,):
+        raise ValueError(f"sample_weight.shape == {weight.shape}, expected {(n_rows,)}!")
+    if weight.min() < 0 or weight.max() == 0:
+        raise DataError(
+            f"sample_weight must be 0 or more, and more than 0 for some row; the least is {weight.min():g}, "
+            f"the largest {weight.max():g} (sample weights all zero or negative)"
+        )
+    return None if (weight == weight[0]).all() else weight
+
+
+def _hold_out(
+    spec: Data, rows: Rows, task: Task, seed: int, logbook: Logbook
+) -> tuple[Rows, Rows]:
+    if isinstance(spec.validation, tuple):
+        X, y = spec.validation
+        classes = task.classes if task.kind in ("binary", "multiclass") else None
+        _, values = read_target(y, classification=task.is_classification, classes=classes)
+        weight = None if rows.weight is None else np.ones(len(values))
+        return rows, Rows(read_rows(X), values, weight)
+    labels = rows.y if task.kind in ("binary", "multiclass") else None
+    train, valid = split_rows(len(rows), spec.validation, labels, seed)
+    logbook.note(
+        "data",
+        f"{len(valid)} of {len(rows)} rows held out",
+        "the loop uses them to choose when to stop and which weights to keep",
+    )
+    return rows.take(train), rows.take(valid)
+
+
+def _tensors(inputs: Tensor, targets: np.ndarray, rows: Rows) -> tuple[Tensor, ...]:
+    target = torch.from_numpy(np.ascontiguousarray(targets))
+    if rows.weight is None:
+        return inputs, target
+    return inputs, target, torch.from_numpy(rows.weight.astype(np.float32))
+
+
+def _build(
+    specs: Specs,
+    found: Found,
+    earlier: Earlier | None,
+    device: torch.device,
+    seed: int,
+    logbook: Logbook,
+) -> Training:
+    """Model, loss, optimizer and loop for data that are settled."""
+    model_spec = as_model(specs.model)
+    rng = OwnRandomness(seed, device)
+    with rng:
+        model = build_model(model_spec, found.task, logbook) if earlier is None else earlier.model
+        if is_lazy(model):
+            probe(model, found.sample)
+    _avoid_single_rows(model, found, logbook)
+    model = model.to(device)
+    for batches in (found.data, found.valid):
+        if isinstance(batches, Batches):
+            batches.tensors = tuple(tensor.to(device) for tensor in batches.tensors)
+    optimizer = as_optimizer(choose_optimizer(specs.optimizer, isinstance(model_spec.net, str), logbook))
+    facts = Facts(
+        task=found.task,
+        preparation=found.preparation,
+        sample=found.sample,
+        model=model_spec,
+        loss=specs.loss,
+        optimizer=optimizer,
+        device=device,
+        seed=seed,
+        weighted=found.weighted,
+        verbose=specs.verbose,
+        logbook=logbook,
+        encode=found.encode,
+        source=found.source,
+        data=as_data(specs.data),
+    )
+    parts = {"data": found.data, "model": model, "loss": None, "optimizer": None, "loop": found.loop}
+    training = Training(parts, found.valid, Link("identity"), facts, State(rng))
+    fit_loss(training, specs.loss)
+    parts["optimizer"] = build_optimizer(optimizer, model)
+    checkpoint = found.loop.checkpoint
+    if found.loop.resume and checkpoint is not None and Path(checkpoint).exists():
+        training.load(checkpoint)
+    return training
+
+
+def _avoid_single_rows(model: nn.Module, found: Found, logbook: Logbook) -> None:
+    """Batch norm cannot learn from one row: no batch may be that short."""
+    data = found.data
+    if not isinstance(data, Batches) or not any(
+        isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in model.modules()
+    ):
+        return
+    if data.n_rows == 1:
+        raise DataError(f"{type(model).__name__} has batch norm, which cannot learn from n_samples = 1 row")
+    before = data.batch_size
+    while data.n_rows % data.batch_size == 1 or data.batch_size == 1:
+        data.batch_size += 1
+    if data.batch_size != before:
+        logbook.note("data", f"batches of {data.batch_size}", f"{before} would leave one row, too few for batch norm")

@@ -1,0 +1,354 @@
+"""The automatic gear: scikit-learn estimators whose ``fit`` chooses the five components and drains the loop."""
+
+__all__ = ["Classifier", "Regressor"]
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from manumatic.errors import ComponentError, DataError, DivergedError
+from manumatic.gears.assemble import assemble
+from manumatic.gears.choices import as_data
+from manumatic.gears.facts import Earlier, Specs
+from manumatic.gears.manual import Training
+from manumatic.parts.components import Component, Data, Loop
+from manumatic.parts.data import batch_rows
+from manumatic.parts.device import threads_for
+from manumatic.parts.rows import kind_of, read_rows
+
+PARTS = ("model", "data", "loss", "optimizer", "loop")
+
+
+class Net(BaseEstimator):
+    """What Classifier and Regressor share: one estimator around the five components."""
+
+    _classification = False
+
+    def __init__(
+        self,
+        model: Any = "auto",
+        *,
+        data: Any = "auto",
+        loss: Any = "auto",
+        optimizer: Any = "auto",
+        loop: Any = "auto",
+        device: Any = "auto",
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        self.model = model
+        self.data = data
+        self.loss = loss
+        self.optimizer = optimizer
+        self.loop = loop
+        self.device = device
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    # --- the two gears -------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Choose the components and train.
+
+        Parameters
+        ----------
+        X : array, DataFrame, list, sparse matrix, tensor, Dataset or DataLoader
+            n rows: numbers (n, d), mixed columns, strings (n,), images (n, h, w) or (n, c, h, w).
+        y : array-like (n,) or (n, outputs)
+            May be left out where a Dataset or DataLoader brings it.
+        sample_weight : array-like (n,), optional
+            0 or more; a weight of 2 is the same as giving the row twice.
+
+        Raises
+        ------
+        DataError, ComponentError
+            Before the first step: what cannot be used, and how to mend it.
+        DivergedError
+            The loss is no longer a finite number; the estimator keeps the last finite weights.
+        """
+        earlier = self._earlier() if self.warm_start and hasattr(self, "model_") else None
+        training = self._assemble(X, y, sample_weight, earlier)
+        try:
+            training.run()
+        except (KeyboardInterrupt, DivergedError):
+            self._adopt(training)  # what is finished is kept
+            raise
+        return self._adopt(training)
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train one more epoch on these rows, with the same optimizer.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+        classes : array-like, optional
+            All labels, at the first call, where y may hold only some of them. A Regressor has no use for it.
+        """
+        running: Training | None = getattr(self, "_running", None)
+        earlier = None if running is None else self._earlier()
+        fresh = clone(self).set_params(loop=Loop(epochs=1))
+        training = self._assemble(X, y, sample_weight, earlier, loop=fresh.loop, classes=classes)
+        if running is not None:
+            training.data.seed += running.state.next_epoch  # a new order each call
+            running.data = training.data
+            training = running
+        training.run(epochs=1)
+        self._adopt(training)
+        self._running = training
+        return self
+
+    def manual(self, X: Any, y: Any = None, sample_weight: Any = None) -> Training:
+        """Shift to the manual gear: the five components in your hands, nothing trained yet.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for :meth:`fit`.
+        """
+        origin = clone(self)
+        return origin._assemble(X, y, sample_weight, None)
+
+    def eject(
+        self, path: str | Path | None = None, X: Any = None, y: Any = None, sample_weight: Any = None
+    ) -> str:
+        """Write the plain PyTorch script that trains to the same weights, bit for bit; returns its text.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where to write it; larger data go into a file beside it.
+        X, y, sample_weight
+            The rows of ``fit``; an estimator does not keep them.
+
+        Raises
+        ------
+        EjectError
+            A component has no source that could be written down.
+        """
+        if X is None:
+            raise DataError("eject needs the rows that fit saw: net.eject('train.py', X, y)")
+        origin = clone(self)
+        if hasattr(self, "seed_"):
+            origin.set_params(random_state=self.seed_)
+        return origin._assemble(X, y, sample_weight, None).eject(path)
+
+    # --- prediction ----------------------------------------------------------------------------------------------
+
+    def _raw(self, X: Any) -> Tensor:
+        """Raw outputs (n, …) for rows of any kind."""
+        check_is_fitted(self, "model_")
+        if isinstance(X, Dataset | DataLoader):
+            batches = X if isinstance(X, DataLoader) else DataLoader(X, 1024)
+            inputs = (batch_rows(b)[0] if isinstance(b, list | tuple) else b for b in batches)
+        else:
+            rows = self._read(X, reset=False)
+            tensor = self._preparation.numbers(rows)
+            if tuple(tensor.shape[1:]) != self._task.in_shape:
+                raise DataError(
+                    f"X has rows of the shape {tuple(tensor.shape[1:])}; this {type(self).__name__} was "
+                    f"fitted on {self._task.in_shape}"
+                )
+            inputs = tensor.split(max(256, 2**20 // max(1, tensor[0].numel())))
+        model, device = self.model_, next(self.model_.parameters()).device
+        if model.training:
+            model.eval()
+        with torch.inference_mode(), threads_for(model, 4096):
+            found = [model(chunk.to(device)) for chunk in inputs]
+        return (found[0] if len(found) == 1 else torch.cat(found)).float().cpu()
+
+    def _read(self, X: Any, reset: bool) -> Any:
+        """Rows in one of four forms; columns counted and named as scikit-learn does."""
+        rows = read_rows(X, allow_nan=self._takes_nan())
+        if kind_of(rows) in ("table", "frame"):
+            named = X if hasattr(X, "columns") else rows
+            validate_data(self, named, reset=reset, skip_check_array=True)
+        return rows
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _assemble(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        earlier: Earlier | None,
+        *,
+        loop: Loop | None = None,
+        classes: Any = None,
+    ) -> Training:
+        data = self.data
+        if isinstance(X, TensorDataset) and y is None:  # in memory already, and meant as it is
+            X, y = X.tensors
+            data = Data(**(as_data(data).get_params() | {"preprocess": None}))
+        if not isinstance(X, Dataset | DataLoader):
+            X = self._read(X, reset=earlier is None)
+        specs = Specs(
+            model=self.model,
+            data=data,
+            loss=self.loss,
+            optimizer=self.optimizer,
+            loop=self.loop if loop is None else loop,
+            device=self.device,
+            random_state=self.random_state,
+            verbose=self.verbose,
+            classification=self._classification,
+            classes=classes,
+        )
+        training = assemble(specs, X, y, sample_weight, earlier)
+        training.facts.make = self._adopt
+        return training
+
+    def _adopt(self, training: Training) -> Self:
+        """Become what a training has learned."""
+        facts = training.facts
+        self.model_ = training.model.eval()
+        self.history_ = training.state.history
+        self.logbook_ = facts.logbook
+        self.n_iter_ = training.state.next_epoch
+        self.seed_ = facts.seed
+        self.preprocess_ = facts.preparation.preprocess
+        self._preparation, self._task, self._link = facts.preparation, facts.task, training.link
+        if facts.task.classes is not None:
+            self.classes_ = facts.task.classes
+        return self
+
+    def _earlier(self) -> Earlier:
+        return Earlier(self._task, self._preparation, self.model_)
+
+    def _takes_nan(self) -> bool:
+        return getattr(self.data, "preprocess", "auto") is not None
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self._takes_nan()
+        tags.target_tags.required = True
+        return tags
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters of the estimator, or of a component: ``optimizer__lr=0.1``."""
+        for name in params:
+            part, nested, _ = name.partition("__")
+            value = params.get(part, getattr(self, part, None))
+            if nested and part in PARTS and not isinstance(value, Component):
+                kind = part.capitalize()
+                inside = "" if isinstance(value, str) and value == "auto" else repr(value)
+                raise ComponentError(
+                    f"{name} cannot be set: {part} is {value!r}. Make it explicit, "
+                    f"{part}=mm.{kind}({inside}), then {name} has a place"
+                )
+        return super().set_params(**params)
+
+
+class Classifier(ClassifierMixin, Net):
+    """Any network as a scikit-learn classifier.
+
+    Parameters
+    ----------
+    model : "auto", str, nn.Module, type, callable or mm.Model
+        The network: the name of a ready one ("linear", "mlp", "table", "cnn"), an instance (its weights are where
+        training starts; it is copied, never changed), a class or function, or ``mm.Model(Net, hidden=64)``.
+    data, loss, optimizer, loop : "auto" or a component
+        ``mm.Data``, ``mm.Loss``, ``mm.Optimizer``, ``mm.Loop``; a loss may also be a torch loss or any function, an
+        optimizer a class of torch.optim.
+    device : "auto", str or torch.device
+        "auto" takes an accelerator when there is one.
+    random_state : int, RandomState or None
+        Decides initial weights, batch order, dropout and the rows held out; torch's own generator is left alone.
+    warm_start : bool
+        Go on from the weights of the last fit.
+    verbose : int
+        1 prints a line an epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        Labels in the order of the probabilities.
+    model_ : torch.nn.Module
+        The trained network.
+    history_ : History
+        Losses by epoch; ``history_.frame`` is a tidy DataFrame.
+    logbook_ : Logbook
+        What automatic decided and why.
+    preprocess_ : transformer or None
+        The fitted scikit-learn preprocessing.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+    n_iter_ : int
+        Epochs trained.
+    seed_ : int
+        The number that random_state came to.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> import manumatic as mm
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = mm.Classifier("mlp", random_state=0).fit(X, y)
+    >>> bool(net.score(X, y) > 0.9)
+    True
+    """
+
+    _classification = True
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities (n, classes), or (n, labels) for a multilabel target."""
+        raw = self._raw(X)
+        return self._link(raw).numpy()
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithms of the probabilities."""
+        return np.log(self.predict_proba(X))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable label of each row; for a multilabel target 1 where a probability exceeds a half."""
+        probabilities = self.predict_proba(X)
+        if self._task.kind == "multilabel":
+            return (probabilities > 0.5).astype(np.int64)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class Regressor(RegressorMixin, Net):
+    """Any network as a scikit-learn regressor, for one target or several.
+
+    Parameters and attributes are those of :class:`Classifier`, without ``classes_``.
+
+    Examples
+    --------
+    >>> import manumatic as mm
+    >>> net = mm.Regressor("linear", optimizer=mm.Optimizer("sgd", lr=0.01), loop=mm.Loop(epochs=1000),
+    ...     data=mm.Data(batch_size=None, preprocess=None), loss="mse", random_state=42)
+    >>> net.fit([[1], [2], [3], [4], [5]], [52, 59, 66, 73, 80]).predict([[6]]).round(2)
+    array([87.88])
+    """
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predictions (n,), or (n, outputs) where the target had several columns."""
+        raw = self._raw(X)
+        # float64: a large target with a small spread would lose its last digits in float32
+        read = self._link(raw).reshape(len(raw), -1).double().numpy()
+        values = self._preparation.original(read)
+        return values.reshape(-1) if self._task.flat else values
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

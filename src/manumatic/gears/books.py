@@ -1,0 +1,89 @@
+"""Keeping the books of a run: history, the weights that the loop promises, and what to do when the loss explodes."""
+
+__all__ = ["diverged", "note", "settle"]
+
+import math
+import time
+from typing import Any
+
+import torch
+
+from manumatic.errors import DivergedError
+from manumatic.gears.checkpoint import write_checkpoint
+from manumatic.parts.loop import Step
+
+
+def note(training: Any, step: Step | None) -> None:
+    """After each step; None is the end of the loop.
+
+    Raises
+    ------
+    FloatingPointError
+        (epoch, batch, loss) of an epoch whose mean loss is not finite.
+    """
+    state, loop = training.state, training.loop
+    if step is None:
+        if not state.ended:
+            state.ended = True
+            settle(training)
+            if not _finite(training.model):
+                raise FloatingPointError(state.epoch, state.batch, math.nan)
+    else:
+        state.epoch, state.batch, state.epoch_done = step.epoch, step.batch, step.last
+        state.steps += 1
+        state.losses.append(step.loss)
+        if step.last:
+            _note_epoch(training, step)
+    if loop.checkpoint is not None and (step is None or time.monotonic() - state.saved >= loop.every):
+        write_checkpoint(training, loop.checkpoint)
+
+
+def _note_epoch(training: Any, step: Step) -> None:
+    state = training.state
+    losses, state.losses = state.losses, []
+    loss = (losses[0] if len(losses) == 1 else torch.stack(losses).mean()).item()
+    state.history.add(step.epoch, state.steps, "train", "loss", loss)
+    if step.valid_loss is not None:
+        state.history.add(step.epoch, state.steps, "valid", "loss", step.valid_loss)
+    if not math.isfinite(loss):
+        raise FloatingPointError(step.epoch, step.batch, loss)
+    if training.facts.verbose:
+        valid = "" if step.valid_loss is None else f", valid {step.valid_loss:.4f}"
+        print(f"epoch {step.epoch}, loss {loss:.4f}{valid}")
+    if step.epoch % max(1, training.loop.epochs // 20) == 0:
+        # a gradient can be NaN while the loss is not; then the weights of this moment are the last finite ones
+        state.safe = _copy(training.model)
+
+
+def settle(training: Any) -> None:
+    """Put the weights that the loop promises into the model: the best ones, or the average."""
+    state = training.state
+    kept = training.model if state.average is None else state.average.module
+    if state.best.weights is not None:
+        kept.load_state_dict(state.best.weights)
+    if kept is not training.model and state.steps:
+        training.model.load_state_dict(kept.state_dict())
+
+
+def diverged(training: Any, error: FloatingPointError) -> DivergedError:
+    """The error to raise, once the last finite weights are back in the model."""
+    epoch, batch, loss = error.args
+    training.steps = None
+    if not _finite(training.model) and training.state.safe:
+        training.model.load_state_dict(training.state.safe)
+    lr = training.optimizer.param_groups[0]["lr"]
+    return DivergedError(
+        f"the loss is {loss} in epoch {epoch}, batch {batch}: the steps are too long, or a row holds a number that "
+        f"is too large. The last finite weights are kept. Try a smaller learning rate (it is {float(lr):g}), "
+        'preprocess="auto" or mm.Loop(clip_norm=1.0)',
+        epoch,
+        batch,
+    )
+
+
+def _finite(model: torch.nn.Module) -> bool:
+    return all(bool(torch.isfinite(weight).all()) for weight in model.parameters())
+
+
+def _copy(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: weight.clone() for name, weight in model.state_dict().items()}

@@ -1,0 +1,106 @@
+"""Checkpoints: all that a training run needs to go on as if it had never stopped."""
+
+__all__ = ["read_checkpoint", "write_atomically", "write_checkpoint"]
+
+import io
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from manumatic.errors import DataError
+from manumatic.gears.swap import complete
+from manumatic.history import History, Record
+from manumatic.parts.loop import Best
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Write a file whole or not at all: a kill or a full disk leaves the old one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_checkpoint(training: Any, path: str | Path) -> None:
+    """Tensors and plain containers in torch's own format; every random state among them."""
+    state = training.state
+    content = {
+        "identity": _identity(training),
+        "model": training.model.state_dict(),
+        "optimizer": training.optimizer.state_dict(),
+        **{name: part.state_dict() for name, part in _companions(state)},
+        "best": [state.best.loss, state.best.epoch, state.best.weights],
+        "position": [state.epoch, state.batch, state.steps, state.epoch_done, state.ended],
+        "losses": [loss.item() for loss in state.losses],
+        "history": [list(row) for row in state.history],
+        "safe": state.safe,
+        # inside a fit our own generator is torch's; outside, it is what the last step left
+        "rng": state.rng.now(),
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_atomically(path, buffer.getvalue())
+    state.saved = time.monotonic()
+
+
+def read_checkpoint(training: Any, path: str | Path) -> None:
+    """Bring a training to where the file left off; no code of the file is run.
+
+    Raises
+    ------
+    DataError
+        The file is damaged, or belongs to other data, another seed or another network.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        found = content["identity"]
+    except (OSError, RuntimeError, KeyError, ValueError, EOFError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{path} cannot be read as a checkpoint: {reason}") from None
+    for name, value in _identity(training).items():
+        if found.get(name) != value:
+            raise DataError(
+                f"{path} belongs to another run: {name} was {found.get(name)}, now it is {value}; "
+                "delete the file or give another name"
+            )
+    state = training.state
+    complete(training)
+    training.model.load_state_dict(content["model"])
+    training.optimizer.load_state_dict(content["optimizer"])
+    for name, part in _companions(state):
+        part.load_state_dict(content[name])
+    state.best = Best(*content["best"])
+    state.epoch, state.batch, state.steps, state.epoch_done, state.ended = content["position"]
+    state.losses = [torch.tensor(loss) for loss in content["losses"]]
+    state.history = History(Record(*row) for row in content["history"])
+    state.safe = content["safe"]
+    state.rng.state = content["rng"]  # last: nothing above may draw from it
+
+
+def _companions(state: Any) -> list[tuple[str, Any]]:
+    named = [("schedule", state.schedule), ("scaler", state.scaler), ("average", state.average)]
+    return [(name, part) for name, part in named if part is not None]
+
+
+def _identity(training: Any) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    weights = {name: list(weight.shape) for name, weight in training.model.state_dict().items()}
+    return {
+        "seed": training.facts.seed,
+        "batches an epoch": len(training.data),
+        "epochs": training.loop.epochs,
+        "optimizer": type(training.optimizer).__name__,
+        "weights": weights,
+    }

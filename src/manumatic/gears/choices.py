@@ -1,0 +1,89 @@
+"""What the automatic gear decides when a component is "auto"; each decision is a row in the logbook."""
+
+__all__ = ["as_data", "as_loop", "choose_batch_size", "choose_loop", "choose_optimizer", "choose_seed"]
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from manumatic.errors import ComponentError
+from manumatic.logbook import Logbook
+from manumatic.parts.components import Data, Loop, Optimizer
+
+FEW_ROWS = 200  # below, a tenth of the rows says little about when to stop
+STEPS = 3000  # what a small network needs, whatever the number of rows
+
+
+def as_data(data: Any) -> Data:
+    """The user's ``data=`` as a component."""
+    if isinstance(data, Data):
+        return data
+    if isinstance(data, str) and data == "auto":
+        return Data()
+    raise ComponentError(f'data must be "auto" or mm.Data(...); got {data!r}')
+
+
+def as_loop(loop: Any) -> Loop | None:
+    """The user's ``loop=`` as a component; None means that automatic decides."""
+    if isinstance(loop, Loop):
+        return loop
+    if isinstance(loop, str) and loop == "auto":
+        return None
+    raise ComponentError(f'loop must be "auto" or mm.Loop(...); got {loop!r}')
+
+
+def choose_seed(random_state: Any) -> int:
+    """The one number that decides all that is random; drawn anew when ``random_state`` is None."""
+    if isinstance(random_state, int | np.integer):
+        if random_state < 0:
+            raise ComponentError(f"random_state must be 0 or more; got {random_state}")
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def choose_batch_size(data: Data, n_rows: int, logbook: Logbook) -> int:
+    """Rows a batch: the user's, all, or by the number of rows."""
+    wanted = data.batch_size
+    if wanted is None:
+        return n_rows
+    if not isinstance(wanted, str):
+        if wanted < 1:
+            raise ComponentError(f"batch_size must be 1 or more, or None for full batch; got {wanted}")
+        return min(int(wanted), n_rows)
+    if wanted != "auto":
+        raise ComponentError(f'batch_size must be a number, None or "auto"; got {wanted!r}')
+    for limit, size in ((256, n_rows), (8_000, 128), (30_000, 256), (100_000, 512)):
+        if n_rows <= limit:
+            break
+    else:
+        size = 1024
+    logbook.note("data", f"batches of {size}", f"{n_rows} training rows")
+    return size
+
+
+def choose_loop(n_rows: int, batch_size: int, logbook: Logbook) -> Loop:
+    """Epochs for about 3,000 steps, and early stopping where there are rows to judge by."""
+    steps = -(-n_rows // batch_size)
+    epochs = int(np.clip(round(STEPS / steps), 12, 300))
+    if n_rows < FEW_ROWS:
+        logbook.note("loop", f"{epochs} epochs, no early stopping", f"{n_rows} rows are too few to hold some out")
+        return Loop(epochs)
+    patience = max(8, epochs // 4)
+    logbook.note(
+        "loop",
+        f"at most {epochs} epochs, the best weights kept, patience {patience}",
+        f"{steps} steps an epoch; about {STEPS} steps in all",
+    )
+    return Loop(epochs, patience=patience, keep="best")
+
+
+def choose_optimizer(optimizer: Any, ours: bool, logbook: Logbook) -> Any:
+    """AdamW with a cosine schedule; a smaller rate for networks that we don't know."""
+    if not (isinstance(optimizer, str) and optimizer == "auto"):
+        return optimizer
+    lr = 5e-3 if ours else 2e-3
+    logbook.note(
+        "optimizer", f"AdamW, lr {lr:g} falling to 0 along a cosine", "a safe start for most networks"
+    )
+    return Optimizer("adamw", lr=lr, schedule="cosine", weight_decay=0.01)

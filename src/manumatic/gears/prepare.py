@@ -1,0 +1,169 @@
+"""The user's rows and targets → the tensors that a model trains on, and the way back."""
+
+__all__ = ["Preparation", "Rows", "class_weights", "prepare_rows"]
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import clone
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils import compute_sample_weight
+from torch import Tensor
+
+from manumatic.errors import ComponentError, DataError
+from manumatic.logbook import Logbook
+from manumatic.parts.columns import array_preprocess, table_preprocess, text_preprocess
+from manumatic.parts.components import Data
+from manumatic.parts.rows import as_images, kind_of, read_rows
+from manumatic.task import Task
+
+
+@dataclass
+class Rows:
+    """Rows as read at the border: inputs, numbers of the target, weights."""
+
+    X: Any
+    y: np.ndarray
+    weight: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, index: np.ndarray) -> "Rows":
+        """Some of the rows, in that order."""
+        X = self.X.iloc[index] if isinstance(self.X, pd.DataFrame) else self.X[index]
+        return Rows(X, self.y[index], None if self.weight is None else self.weight[index])
+
+
+@dataclass
+class Preparation:
+    """What was learned from the training rows about reading rows; one inspectable scikit-learn object.
+
+    Attributes
+    ----------
+    preprocess : transformer or None
+        Fitted; rows → numbers.
+    target : transformer or None
+        Fitted; target (n, outputs) → what the model is trained on. Regression only.
+    allow_nan : bool
+        Whether missing values may come at predict time.
+    """
+
+    preprocess: Any = None
+    target: Any = None
+    allow_nan: bool = True
+
+    def inputs(self, X: Any) -> Tensor:
+        """Rows as the model takes them: a float32 tensor (n, …)."""
+        return self.numbers(read_rows(X, allow_nan=self.allow_nan))
+
+    def numbers(self, rows: Any) -> Tensor:
+        """The same for rows that were read at the border already."""
+        if self.preprocess is not None:
+            rows = self.preprocess.transform(rows)
+        return as_tensor(rows)
+
+    def targets(self, y: np.ndarray, task: Task) -> np.ndarray:
+        """Numbers of the target as the model is trained on them."""
+        if self.target is None:
+            return y
+        return self.target.transform(y.reshape(len(y), -1)).reshape(y.shape)
+
+    def original(self, prediction: np.ndarray) -> np.ndarray:
+        """Predictions (n, outputs) in the units of the user's target."""
+        if self.target is None:
+            return prediction
+        return self.target.inverse_transform(prediction)
+
+
+def as_tensor(rows: Any) -> Tensor:
+    """Numbers of any kind as float32; integers too, for networks are made of floats."""
+    if hasattr(rows, "toarray"):
+        rows = rows.toarray()
+    if isinstance(rows, pd.DataFrame):
+        try:
+            rows = rows.to_numpy(dtype=np.float32, na_value=np.nan)
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"X has columns that are no numbers ({error}); preprocess='auto' encodes them"
+            ) from None
+    if getattr(rows, "dtype", None) == object:
+        raise DataError("X holds strings; preprocess='auto' turns them into numbers")
+    return torch.from_numpy(np.array(rows, dtype=np.float32, order="C"))
+
+
+def class_weights(class_weight: Any, y: Any, task: Task) -> np.ndarray | None:
+    """A weight a row from weights of the classes (None, "balanced" or {label: weight})."""
+    if class_weight is None:
+        return None
+    if not task.is_classification:
+        raise ComponentError(f"class_weight={class_weight!r} needs classes; this target is a number")
+    return np.asarray(compute_sample_weight(class_weight, y), dtype=np.float64)
+
+
+def prepare_rows(
+    spec: Data,
+    train: Rows,
+    *,
+    task: Task,
+    scale_target: bool,
+    seed: int,
+    logbook: Logbook,
+) -> tuple[Preparation, Tensor, np.ndarray]:
+    """Fit the preprocessing on the training rows.
+
+    Returns
+    -------
+    preparation : Preparation
+    X : Tensor (n, …) of float32
+    y : ndarray
+        The target, scaled where that applies.
+    """
+    preparation = Preparation(_choose(spec, train, task, seed, logbook), allow_nan=spec.preprocess is not None)
+    X = train.X
+    if preparation.preprocess is not None:
+        X = preparation.preprocess.fit_transform(X, train.y)
+    if task.kind == "regression":
+        preparation.target = _choose_target(spec, train, scale_target, logbook)
+    return preparation, as_tensor(X), preparation.targets(train.y, task)
+
+
+def _choose(spec: Data, train: Rows, task: Task, seed: int, logbook: Logbook) -> Any:
+    """The preprocessing, not yet fitted."""
+    kind = kind_of(train.X)
+    if spec.preprocess is None:
+        return None
+    if not isinstance(spec.preprocess, str):
+        return clone(spec.preprocess)
+    if spec.preprocess != "auto":
+        raise ComponentError(
+            f'preprocess must be "auto", None or a scikit-learn transformer; got {spec.preprocess!r}'
+        )
+    if kind == "frame":
+        return table_preprocess(
+            train.X, classification=task.is_classification, seed=seed, logbook=logbook
+        )
+    if kind == "text":
+        logbook.note("data", "text as 30 numbers of its letter groups", "TF-IDF and a truncated SVD")
+        return text_preprocess(seed)
+    if kind == "image":
+        mean, scale = float(np.mean(train.X)), float(np.std(train.X)) or 1.0
+        logbook.note("data", f"pixels minus {mean:.3g}, over {scale:.3g}", "mean and spread of the training rows")
+        return FunctionTransformer(as_images, kw_args={"mean": mean, "scale": scale})
+    return array_preprocess(train.X, logbook=logbook)
+
+
+def _choose_target(spec: Data, train: Rows, scale_target: bool, logbook: Logbook) -> Any:
+    scaler = spec.target
+    if isinstance(scaler, str):
+        if scaler != "auto":
+            raise ComponentError(f'target must be "auto", None or a scikit-learn transformer; got {scaler!r}')
+        scaler = StandardScaler() if scale_target and spec.preprocess is not None else None
+        if scaler is not None:
+            logbook.note("data", "target standardised", "a loss near 1 suits every learning rate")
+    if scaler is None:
+        return None
+    return clone(scaler).fit(train.y.reshape(len(train.y), -1))

@@ -1,0 +1,355 @@
+"""Columns of any kind → numbers of one size, from scikit-learn's own transformers."""
+
+__all__ = ["Table", "array_preprocess", "table_preprocess", "text_preprocess"]
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import infer_dtype
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import VarianceThreshold
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import KFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    RobustScaler,
+    StandardScaler,
+    TargetEncoder,
+)
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from manumatic.errors import DataError
+from manumatic.logbook import Logbook
+from manumatic.parts.cells import (
+    at_least,
+    date_names,
+    dates,
+    numbers,
+    seconds,
+    sentences,
+    smooth_clip,
+    words,
+)
+from manumatic.parts.kinds import MANY, PROSE, column_kinds, number_kinds
+
+# kind of column → what is done with it, and why; in the order of the output columns
+REASONS = {
+    "numbers": ("scaled by median and quartiles", "missing values: the median, and a flag"),
+    "durations": ("in seconds, scaled", "missing values: the median, and a flag"),
+    "pairs": ("as −1 or 1", "two values; missing and unseen ones 0"),
+    "categories": ("one-hot", f"fewer than {MANY} different values each; unseen ones all 0"),
+    "levels": (
+        "as the mean target of each value",
+        f"{MANY} or more different values; cross-fitted, so that no row sees its own target",
+    ),
+    "frequent": (f"one-hot of the {MANY} most frequent values", "and no target to take means of"),
+    "dates": ("as calendar and clock", "year to hour, seconds, and where on the circle they are"),
+    "text": ("as 30 topics", f"{PROSE} or more words a value: TF-IDF and a truncated SVD"),
+    "constant": ("dropped", "the same value in every row"),
+    "missing": ("dropped", "no value in any row"),
+    "ids": ("dropped", "an id: it names the row and says nothing about it"),
+}
+DROPPED = {"constant", "missing", "ids"}
+
+
+def _function(function: Any, names: Any = "one-to-one", **arguments: Any) -> FunctionTransformer:
+    return FunctionTransformer(function, kw_args=arguments or None, feature_names_out=names)
+
+
+def _fill(*, flag: bool = True) -> SimpleImputer:
+    """Missing → 0, which is the median after scaling; a flag for columns that missed one in fit."""
+    return SimpleImputer(
+        strategy="constant", fill_value=0.0, add_indicator=flag, keep_empty_features=True
+    )
+
+
+def _scale() -> list[Any]:
+    """Median 0, quartiles 1 apart, outliers squeezed.
+
+    The spread goes first: it cancels out where the quartiles differ, and is the scale of the
+    columns where they do not (mostly zeros), which RobustScaler alone would leave in any unit.
+    """
+    return [StandardScaler(with_mean=False), RobustScaler(), _function(smooth_clip)]
+
+
+def _topics(seed: int, components: int, longest: int) -> Pipeline:
+    """Text → the leading directions of its weighted word counts (latent semantic analysis)."""
+    return make_pipeline(
+        _function(sentences),
+        TfidfVectorizer(
+            token_pattern=r"[\u3040-\u30ff\u4e00-\u9fff]|\w+|[^\w\s]+",  # "!" and "?" tell, too
+            ngram_range=(1, longest),
+            max_features=20_000,
+            sublinear_tf=True,
+        ),
+        _function(at_least, columns=components),
+        TruncatedSVD(components, random_state=seed),
+        RobustScaler(),  # alone: columns of rounding noise must stay tiny
+        _function(smooth_clip),
+    )
+
+
+def _recipes(classification: bool | None, seed: int, formats: list[str]) -> dict[str, Pipeline]:
+    """What each kind of column but text becomes; in the order of the output columns."""
+    codes = OrdinalEncoder(
+        handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan
+    )
+    frequent = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", max_categories=MANY, sparse_output=False
+    )
+    means = TargetEncoder(
+        target_type="auto" if classification else "continuous",
+        cv=KFold(5, shuffle=True, random_state=seed),
+    )
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    calendar = _function(dates, date_names, formats=formats)
+    text = _function(words)
+    return {
+        "numbers": make_pipeline(_function(numbers), *_scale(), _fill()),
+        "durations": make_pipeline(_function(seconds), *_scale(), _fill()),
+        "pairs": make_pipeline(text, codes, MinMaxScaler(feature_range=(-1, 1)), _fill()),
+        "categories": make_pipeline(text, one_hot),
+        "levels": make_pipeline(text, means, *_scale()),
+        "frequent": make_pipeline(text, frequent),
+        "dates": make_pipeline(calendar, VarianceThreshold(), *_scale(), _fill(flag=False)),
+    }
+
+
+def _note(names: Mapping[str, Sequence[Any]], logbook: Logbook | None) -> None:
+    """One row in the logbook for each kind of column; an error when all are dropped."""
+    rows = []
+    for kind, columns in names.items():
+        did, why = REASONS[kind]
+        listed = ", ".join(str(name) for name in columns[:4]) + ", …" * (len(columns) > 4)
+        rows.append((f"{len(columns)} column{'s' * (len(columns) > 1)} {did}: {listed}", why))
+    if set(names) <= DROPPED:
+        reasons = "; ".join(f"{did} ({why})" for did, why in rows)
+        raise DataError(f"no column is of use for learning: {reasons}")
+    if logbook is not None:
+        for did, why in rows:
+            logbook.note("data", did, why)
+
+
+def table_preprocess(
+    frame: pd.DataFrame,
+    *,
+    classification: bool | None,
+    seed: int,
+    logbook: Logbook | None = None,
+) -> ColumnTransformer:
+    """Decide how each column of a table becomes numbers.
+
+    Parameters
+    ----------
+    frame : DataFrame (n, d)
+        The training rows. Columns of numbers, booleans, durations, dates, categories and text,
+        with missing values; strings that are numbers or dates are read as such.
+    classification : bool or None
+        Whether the target is classes; None when there is no target, or more than one column of it.
+    seed : int
+        For the folds of the target means and the directions of the texts.
+    logbook : Logbook or None
+        Gets one row for each kind of column.
+
+    Returns
+    -------
+    ColumnTransformer
+        Not yet fitted. Use its ``fit_transform(frame, y)`` on the training rows: target means are
+        cross-fitted there. It takes unseen and missing values in any column.
+
+    Raises
+    ------
+    DataError
+        No column is of use, two have the same name, or one holds lists or complex numbers.
+
+    Examples
+    --------
+    >>> flats = pd.DataFrame({"size": [50.0, 80.0, None, 65.0], "lift": [True, False, True, True]})
+    >>> table_preprocess(flats, classification=None, seed=0).fit_transform(flats).round(2)
+    array([[-0.95,  0.  ,  0.  ],
+           [ 0.95, -2.  ,  0.  ],
+           [ 0.  ,  0.  ,  1.  ],
+           [ 0.  ,  0.  ,  0.  ]])
+    """
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(f"two columns are called {twice!r}: rename one of them")
+    if len(frame) == 0:
+        raise DataError("the table has no rows")
+    places: dict[str, list[int]] = {}
+    formats = []
+    for place, (kind, form) in enumerate(column_kinds(frame)):
+        kind = "frequent" if kind == "levels" and classification is None else kind
+        places.setdefault(kind, []).append(place)
+        formats += [form] if form else []
+    _note({kind: frame.columns[places[kind]] for kind in REASONS if kind in places}, logbook)
+    named = all(isinstance(name, str) for name in frame.columns)  # else scikit-learn takes places
+    keys = {kind: list(frame.columns[at]) if named else at for kind, at in places.items()}
+    recipes = _recipes(classification, seed, formats)
+    parts = [(kind, recipe, keys[kind]) for kind, recipe in recipes.items() if kind in keys]
+    for i, key in enumerate(keys.get("text", ()), 1):
+        parts.append((f"text{i}", _topics(seed, 30, longest=1), [key]))
+    return ColumnTransformer(parts, sparse_threshold=0)
+
+
+def array_preprocess(X: np.ndarray, *, logbook: Logbook | None = None) -> Pipeline:
+    """Scale an array of numbers.
+
+    Parameters
+    ----------
+    X : ndarray (n, d)
+        The training rows, NaN where a value is missing.
+    logbook : Logbook or None
+
+    Returns
+    -------
+    Pipeline
+        Not yet fitted. Medians are 0, quartiles 1 apart, outliers in (-3, 3); a missing value is 0
+        and, for columns that missed one in fit, 1 in a column behind. No float type is changed.
+
+    Raises
+    ------
+    DataError
+        No column has a value.
+
+    Examples
+    --------
+    >>> X = np.array([[1.0], [2.0], [3.0], [4.0], [5.0]])
+    >>> array_preprocess(X).fit_transform(X).round(2).ravel()
+    array([-0.95, -0.49,  0.  ,  0.49,  0.95])
+    """
+    places: dict[str, list[int]] = {}
+    for place, kind in enumerate(number_kinds(X)):
+        places.setdefault("missing" if kind == "missing" else "numbers", []).append(place)
+    _note(places, logbook)
+    first = []
+    if "missing" in places:
+        first = [ColumnTransformer([("known", "passthrough", places["numbers"])])]
+    return make_pipeline(*first, *_scale(), _fill())
+
+
+def text_preprocess(seed: int) -> Pipeline:
+    """Turn texts into at most 100 numbers each.
+
+    Parameters
+    ----------
+    seed : int
+        For the directions of the singular value decomposition.
+
+    Returns
+    -------
+    Pipeline
+        Not yet fitted; takes strings (n,) or one column (n, 1) of them. Words, pairs of words,
+        punctuation and single Chinese or Japanese signs are counted and weighted (TF-IDF), and
+        the counts reduced to their leading directions.
+
+    Examples
+    --------
+    >>> reviews = ["very good tea", "not good at all", "good, very good!", "stale tea"]
+    >>> text_preprocess(seed=0).fit_transform(reviews).shape
+    (4, 4)
+    """
+    return _topics(seed, 100, longest=2)
+
+
+class Table(TransformerMixin, BaseEstimator):
+    """Columns of any kind → numbers, decided in fit: the front of a scikit-learn pipeline.
+
+    Parameters
+    ----------
+    random_state : int
+        For the folds of the target means and the directions of texts.
+    classification : bool or None
+        Whether the target is classes; None looks at y.
+
+    Attributes
+    ----------
+    columns_ : ColumnTransformer or Pipeline
+        What was decided, fitted.
+    logbook_ : Logbook
+        The decisions and their reasons.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.pipeline import make_pipeline
+    >>> flats = pd.DataFrame({"size": [50, 80, 110, 65], "city": ["Bonn", "Ulm", "Ulm", "Bonn"]})
+    >>> model = make_pipeline(Table(), Ridge()).fit(flats, [500.0, 820.0, 1100.0, 660.0])
+    >>> print(model[0].logbook_)
+    data  1 column scaled by median and quartiles: size  missing values: the median, and a flag
+    data  1 column as −1 or 1: city                      two values; missing and unseen ones 0
+    """
+
+    def __init__(self, random_state: int = 0, classification: bool | None = None) -> None:
+        self.random_state = random_state
+        self.classification = classification
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Decide what each column becomes, and learn it.
+
+        Parameters
+        ----------
+        X : DataFrame, array (n, d) or strings (n,)
+        y : array (n,), optional
+            For the target means of columns with many different values.
+        """
+        self.fit_transform(X, y)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Fit, and give the numbers to train on, (n, features); target means are cross-fitted."""
+        rows = self._read(X, reset=True)
+        self.logbook_ = Logbook()
+        if isinstance(rows, pd.DataFrame):
+            classes = self.classification
+            if classes is None and y is not None:
+                classes = type_of_target(y) in ("binary", "multiclass")
+            self.columns_ = table_preprocess(
+                rows, classification=classes, seed=self.random_state, logbook=self.logbook_
+            )
+        elif rows.ndim == 1:
+            self.columns_ = text_preprocess(self.random_state)
+        else:
+            self.columns_ = array_preprocess(rows, logbook=self.logbook_)
+        return self.columns_.fit_transform(rows, y)
+
+    def transform(self, X: Any) -> Any:
+        """Give the numbers (n, features); columns of a DataFrame are taken by name."""
+        check_is_fitted(self)
+        return self.columns_.transform(self._read(X, reset=False))
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the numbers."""
+        check_is_fitted(self)
+        if not hasattr(self, "n_features_in_"):
+            input_features = ["text"]
+        return self.columns_.get_feature_names_out(input_features)
+
+    def _read(self, X: Any, *, reset: bool) -> Any:
+        """A DataFrame with names of text in the order of fit, floats (n, d), or strings (n,)."""
+        if np.ndim(X) == 1 and infer_dtype(X) == "string":
+            return np.asarray(X, dtype=object)
+        if isinstance(X, pd.DataFrame):
+            names = [str(name) for name in X.columns]
+            X = X if names == list(X.columns) else X.set_axis(names, axis=1)
+            if not reset and set(names) == set(getattr(self, "feature_names_in_", ())):
+                X = X[list(self.feature_names_in_)]
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
+        X = validate_data(self, X, dtype=None, ensure_all_finite="allow-nan", reset=reset)
+        return pd.DataFrame(X).infer_objects() if X.dtype.kind in "OUS" else X.astype(float)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
+        return tags

@@ -1,0 +1,184 @@
+"""Data: tensors on a device, cut into batches."""
+
+__all__ = ["Batches", "Stream", "batch_rows", "split_rows"]
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from manumatic.errors import ComponentError, DataError
+from manumatic.parts.loop import in_order, shuffled
+
+
+@dataclass
+class Batches:
+    """Rows in memory.  They live on the device as tensors; a batch is a view of the permuted rows.
+
+    Iterating gives the batches of one epoch, ``(X, y)`` or ``(X, y, weight)``, and turns to the next epoch.
+
+    Attributes
+    ----------
+    tensors : tuple of Tensor
+        X (n, …), y (n, …) and, for weighted fits, weight (n,).
+    batch_size : int
+        Rows a batch; the last one may be shorter.
+    shuffle : bool
+        A new order each epoch.
+    seed : int
+        With the epoch it decides the order.
+    skip : int
+        Batches of the next epoch that were seen before an interruption.
+    """
+
+    tensors: tuple[Tensor, ...]
+    batch_size: int
+    shuffle: bool = True
+    seed: int = 0
+    skip: int = field(default=0, repr=False)
+    epoch: int = field(default=0, repr=False)
+
+    @property
+    def X(self) -> Tensor:
+        """All rows, in the order in which they came."""
+        return self.tensors[0]
+
+    @property
+    def y(self) -> Tensor:
+        """Their targets."""
+        return self.tensors[1]
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return len(self.tensors[0])
+
+    def __len__(self) -> int:
+        return -(-self.n_rows // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        for _, *batch in self.batches(self.epoch):
+            yield tuple(batch)
+        self.epoch += 1
+
+    def batches(self, epoch: int) -> Iterator[Any]:
+        """The batches of an epoch with their numbers: ``(number, X, y)``."""
+        if self.shuffle and self.batch_size < self.n_rows:
+            found = shuffled(self.tensors, self.batch_size, self.seed, epoch)
+        else:
+            found = in_order(self.tensors, self.batch_size)
+        skip, self.skip = self.skip, 0
+        return itertools.islice(found, skip, None)
+
+
+@dataclass
+class Stream:
+    """Batches that come from a torch ``Dataset`` or ``DataLoader``.
+
+    Attributes
+    ----------
+    source : DataLoader or Dataset
+        A DataLoader is taken as it is.  A Dataset is shuffled by (seed, epoch).
+    encode : callable
+        From a batch's target to what the loss takes.
+    """
+
+    source: Any
+    device: torch.device
+    encode: Callable[[Any], Tensor]
+    batch_size: int = 32
+    shuffle: bool = True
+    seed: int = 0
+    workers: int = 0
+    skip: int = field(default=0, repr=False)
+    epoch: int = field(default=0, repr=False)
+    seen: int = field(default=sys.maxsize, repr=False)
+
+    def __len__(self) -> int:
+        """Batches an epoch; for a stream without a length, known once its last batch is being handed out."""
+        try:
+            return len(self._loader(0))
+        except TypeError:
+            return self.seen
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        for _, *batch in self.batches(self.epoch):
+            yield tuple(batch)
+        self.epoch += 1
+
+    def _loader(self, epoch: int) -> DataLoader[Any]:
+        if isinstance(self.source, DataLoader):
+            return self.source
+        generator = torch.Generator().manual_seed(1_000_003 * self.seed + epoch)
+        shuffle = self.shuffle and hasattr(self.source, "__len__")
+        return DataLoader(
+            self.source,
+            self.batch_size,
+            shuffle=shuffle,
+            generator=generator,
+            num_workers=self.workers,
+        )
+
+    def batches(self, epoch: int) -> Iterator[Any]:
+        """The batches of an epoch with their numbers: ``(number, X, y)``."""
+        skip, self.skip = self.skip, 0
+        self.seen = sys.maxsize
+        found = enumerate(self._loader(epoch))
+        current = next(found, None)
+        if current is None:
+            raise DataError(f"{type(self.source).__name__} gave no batch in epoch {epoch}")
+        while current is not None:
+            following = next(found, None)  # one batch ahead, to know which is the last
+            number, batch = current
+            if following is None:
+                self.seen = number + 1
+            if number >= skip:
+                X, y = batch_rows(batch)
+                yield number, X.to(self.device), self.encode(y)
+            current = following
+
+
+def batch_rows(batch: Any) -> tuple[Tensor, Any]:
+    """``(X, y)`` of what a Dataset or DataLoader hands out; X as float32 where it holds floats."""
+    if not isinstance(batch, list | tuple) or len(batch) < 2:
+        raise DataError(
+            f"a batch must be a pair (X, y); got {type(batch).__name__}. "
+            "For prediction give the rows alone as an array or tensor"
+        )
+    X = torch.as_tensor(batch[0])
+    return (X.float() if X.is_floating_point() else X), batch[1]
+
+
+def split_rows(
+    n_rows: int, validation: Any, labels: np.ndarray | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the training rows and of the validation rows, stratified where labels allow it.
+
+    Raises
+    ------
+    ComponentError
+        ``validation`` leaves no row for one of the two.
+    """
+    held_out = int(np.ceil(validation * n_rows)) if isinstance(validation, float) else int(validation)
+    if not 0 < held_out < n_rows:
+        raise ComponentError(
+            f"validation={validation!r} holds out {held_out} of {n_rows} rows; "
+            "it must leave at least one row on both sides"
+        )
+    if labels is not None:
+        _, counts = np.unique(labels, return_counts=True)
+        if counts.min() < 2 or min(held_out, n_rows - held_out) < len(counts):
+            labels = None  # too few rows of a class to put one on both sides
+    train, valid = train_test_split(
+        np.arange(n_rows), test_size=held_out, random_state=seed, stratify=labels
+    )
+    return train, valid
+
+

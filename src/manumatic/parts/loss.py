@@ -1,0 +1,233 @@
+"""Loss: task → loss on raw outputs (logits), and the link from raw outputs back to what the user reads."""
+
+__all__ = ["LOSSES", "Link", "Weighted", "as_loss", "choose_loss", "fits_scaled_target", "shape_target"]
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from manumatic.errors import ComponentError, nearest
+from manumatic.logbook import Logbook
+from manumatic.parts.components import Loss
+from manumatic.task import Task
+
+LOSSES: dict[str, type[nn.Module]] = {
+    "mse": nn.MSELoss,
+    "mae": nn.L1Loss,
+    "huber": nn.HuberLoss,
+    "smooth_l1": nn.SmoothL1Loss,
+    "poisson": nn.PoissonNLLLoss,
+    "cross_entropy": nn.CrossEntropyLoss,
+    "bce": nn.BCEWithLogitsLoss,
+    "nll": nn.NLLLoss,
+}
+ON_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
+SCALABLE = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss)
+
+
+@dataclass(frozen=True)
+class Link:
+    """How raw outputs are read: "identity", "exp", "softmax", "sigmoid", "sigmoid_pair" or "exp_classes"."""
+
+    kind: str
+
+    def __call__(self, raw: Tensor) -> Tensor:
+        """Raw outputs → predictions (regression) or probabilities (n, classes) or (n, labels)."""
+        if self.kind == "softmax":
+            return raw.softmax(dim=1)
+        if self.kind in ("exp", "exp_classes"):
+            return raw.exp()
+        if self.kind == "sigmoid":
+            return raw.sigmoid().clamp(max=1 - 2**-24)  # float32 would round it to 1 from 17 on
+        if self.kind == "sigmoid_pair":  # one output for two classes
+            positive = raw.reshape(-1).sigmoid()
+            return torch.stack([1 - positive, positive], dim=1)
+        return raw
+
+
+class Weighted(nn.Module):
+    """The mean over rows of weight · loss; ``loss`` keeps the rows apart."""
+
+    def __init__(self, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Weights have mean 1 over all rows, so the gradient has the size of an unweighted one."""
+        rows = self.loss(prediction, target)
+        if rows.ndim > 1:
+            rows = rows.flatten(1).mean(dim=1)
+        return (rows * weight).mean()
+
+
+def as_loss(loss: Any) -> Loss:
+    """The user's ``loss=`` as a component.
+
+    Raises
+    ------
+    ComponentError
+        It is no name, class, function or ``mm.Loss``.
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if isinstance(loss, str) or callable(loss):
+        return Loss(loss)
+    raise ComponentError(
+        f"loss must be a name ({', '.join(LOSSES)}), a torch loss, a function of (prediction, target) "
+        f"or mm.Loss(...); got {loss!r}"
+    )
+
+
+def fits_scaled_target(spec: Loss) -> bool:
+    """Whether the loss means the same on a standardised target; a Poisson loss, say, needs counts."""
+    name = spec.name
+    if isinstance(name, str):
+        return name == "auto" or issubclass(LOSSES.get(name, nn.Module), SCALABLE)
+    return isinstance(name, SCALABLE) or (isinstance(name, type) and issubclass(name, SCALABLE))
+
+
+def choose_loss(
+    spec: Loss, task: Task, prediction: Tensor, weighted: bool, logbook: Logbook
+) -> tuple[Any, Link]:
+    """The loss for a task, and its link, after a look at what the model returns.
+
+    Parameters
+    ----------
+    spec : Loss
+    task : Task
+    prediction : Tensor
+        Raw outputs for a few rows, with their graph.
+    weighted : bool
+        Whether rows carry weights; the loss then takes (prediction, target, weight).
+
+    Raises
+    ------
+    ComponentError
+        The outputs have the wrong shape for the task, or pass through a Softmax or Sigmoid that the loss applies
+        itself.
+    """
+    check_shape(task, prediction)
+    loss = _build(spec, task, prediction, logbook)
+    link = _link(loss, task, prediction)
+    _refuse_double_activation(loss, prediction)
+    if weighted:
+        loss = Weighted(per_row(loss))
+        logbook.note("loss", "each row's loss times its weight", "the rows carry weights")
+    return loss, link
+
+
+def check_shape(task: Task, prediction: Tensor) -> None:
+    """Raise where the outputs cannot be read for the task."""
+    found, wanted = tuple(prediction.shape[1:]), (task.out_features,)
+    single = task.out_features == 1 or task.kind == "binary"
+    if found == wanted or (single and found in ((), (1,))):
+        return
+    target = {
+        "regression": f"y has {task.n_outputs} column(s)",
+        "multilabel": f"y has {task.n_outputs} labels",
+    }.get(task.kind, f"y has {task.out_features} classes")
+    raise ComponentError(
+        f"the model returns the shape {tuple(prediction.shape)} for {len(prediction)} rows, but {target}: "
+        f"it must return ({len(prediction)}, {task.out_features}). "
+        "A class with out_features in its signature gets the right number"
+    )
+
+
+def _build(spec: Loss, task: Task, prediction: Tensor, logbook: Logbook) -> Any:
+    name = spec.name
+    if name == "auto":
+        one_logit = task.kind == "binary" and tuple(prediction.shape[1:]) in ((), (1,))
+        if task.kind == "regression":
+            name, why = "mse", "the target is a number"
+        elif task.kind == "multilabel" or one_logit:
+            name, why = "bce", "each output answers yes or no"
+        else:
+            name, why = "cross_entropy", f"the target is one of {task.out_features} classes"
+        logbook.note("loss", LOSSES[name].__name__, why)
+    if isinstance(name, str):
+        if name not in LOSSES:
+            raise ComponentError(f"no loss {name!r}; there are {', '.join(LOSSES)}.{nearest(name, LOSSES)}")
+        name = LOSSES[name]
+    if isinstance(name, type):
+        try:
+            return name(**spec.arguments)
+        except TypeError as error:
+            raise ComponentError(f"{name.__name__} cannot be built: {error}") from None
+    if isinstance(name, nn.Module):
+        return copy.deepcopy(name)
+    return functools.partial(name, **spec.arguments) if spec.arguments else name
+
+
+def _link(loss: Any, task: Task, prediction: Tensor) -> Link:
+    if task.kind == "regression":
+        log_rate = isinstance(loss, nn.PoissonNLLLoss) and loss.log_input
+        return Link("exp" if log_rate else "identity")
+    if isinstance(loss, nn.NLLLoss):
+        return Link("exp_classes")
+    if task.kind == "multilabel":
+        return Link("sigmoid")
+    return Link("sigmoid_pair" if tuple(prediction.shape[1:]) in ((), (1,)) else "softmax")
+
+
+def shape_target(loss: Any, task: Task, values: Any, out_shape: tuple[int, ...]) -> Tensor:
+    """Targets as the loss takes them: class numbers, or floats in the very shape of the predictions.
+
+    A target (n,) beside outputs (n, 1) would be broadcast to (n, n), and the model would learn the mean.
+    """
+    target = torch.as_tensor(values)
+    base = loss.loss if isinstance(loss, Weighted) else loss
+    base = base.func if isinstance(base, functools.partial) else base
+    if task.kind in ("binary", "multiclass") and out_shape not in ((), (1,)):
+        if isinstance(base, nn.BCEWithLogitsLoss | nn.MSELoss):
+            return nn.functional.one_hot(target.long(), task.out_features).float()
+        return target.long()
+    return target.float().reshape(len(target), *out_shape)
+
+
+def _refuse_double_activation(loss: Any, prediction: Tensor) -> None:
+    """Softmax before cross entropy still trains, badly: with K classes the loss cannot fall below log(1 + (K-1)/e)."""
+    last = _last_operation(prediction)
+    if isinstance(loss, nn.CrossEntropyLoss) and last == "SoftmaxBackward0":
+        raise ComponentError(
+            "the model ends in Softmax and CrossEntropyLoss applies it again, which trains badly; "
+            "remove the last layer: predict_proba adds softmax itself"
+        )
+    if isinstance(loss, nn.BCEWithLogitsLoss) and last == "SigmoidBackward0":
+        raise ComponentError(
+            "the model ends in Sigmoid and BCEWithLogitsLoss applies it again, which trains badly; "
+            "remove the last layer: predict_proba adds sigmoid itself"
+        )
+    if isinstance(loss, nn.NLLLoss) and last != "LogSoftmaxBackward0":
+        raise ComponentError(
+            f"NLLLoss needs log-probabilities, but the model ends in {last or 'a constant'}; "
+            'use loss="cross_entropy", which takes the outputs of the last linear layer'
+        )
+
+
+def _last_operation(prediction: Tensor) -> str:
+    """The last operation that changed a number, reshapes left out."""
+    node = prediction.grad_fn
+    while node is not None:
+        name: str = node.name()
+        if not name.startswith(("View", "Squeeze", "Unsqueeze", "Reshape", "Alias", "T", "Clone", "ToCopy")):
+            return name
+        node = node.next_functions[0][0] if node.next_functions else None
+    return ""
+
+
+def per_row(loss: Any) -> Callable[[Tensor, Tensor], Tensor]:
+    """The same loss with its rows kept apart, for any loss that is a mean over rows."""
+    if isinstance(loss, nn.Module) and hasattr(loss, "reduction"):
+        apart = copy.deepcopy(loss)
+        apart.reduction = "none"
+        return apart
+    if "reduction" in inspect.signature(loss).parameters:
+        return functools.partial(loss, reduction="none")
+    # a loss that only knows batches: ask it row by row, in one vectorised call
+    return torch.func.vmap(lambda prediction, target: loss(prediction[None], target[None]))

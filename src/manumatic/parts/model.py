@@ -1,0 +1,128 @@
+"""Model: any ``nn.Module`` — class, function, instance or name — built to fit the task."""
+
+__all__ = ["NETS", "as_model", "build_model", "probe"]
+
+import copy
+import inspect
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from manumatic.errors import ComponentError, nearest
+from manumatic.logbook import Logbook
+from manumatic.nets.image import CNN
+from manumatic.nets.linear import Linear
+from manumatic.nets.table import MLP, TableNet
+from manumatic.parts.components import Model
+from manumatic.task import Task
+
+
+def as_model(model: Any) -> Model:
+    """The user's ``model=`` as a component.
+
+    Raises
+    ------
+    ComponentError
+        It is no name, class, function, ``nn.Module`` or ``mm.Model``.
+    """
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, str) or callable(model):
+        return Model(model)
+    raise ComponentError(
+        f"model must be a name ({', '.join(NETS)}), an nn.Module, a class or function that makes one, "
+        f"or mm.Model(Net, ...); got {model!r}"
+    )
+
+
+def build_model(spec: Model, task: Task, logbook: Logbook) -> nn.Module:
+    """A fresh network for the task.  Random initial weights come from torch's global generator as it stands."""
+    net = spec.net
+    if isinstance(net, nn.Module):
+        if spec.arguments:
+            raise ComponentError(
+                f"mm.Model got the finished {type(net).__name__} and the arguments {spec.arguments}; "
+                f"give its class instead: mm.Model({type(net).__name__}, ...)"
+            )
+        return copy.deepcopy(net)
+    if net == "auto":
+        net = "cnn" if len(task.in_shape) == 3 else "table"
+        logbook.note("model", f"the {net!r} net", f"rows have the shape {task.in_shape}")
+    if isinstance(net, str):
+        if net not in NETS:
+            raise ComponentError(f"no ready net {net!r}; there are {', '.join(NETS)}.{nearest(net, NETS)}")
+        net = NETS[net]
+    made = net(**_fill_in(net, spec.arguments, task, logbook))
+    if not isinstance(made, nn.Module):
+        raise ComponentError(
+            f"{getattr(net, '__name__', net)!s} returned {type(made).__name__}; it must return an nn.Module"
+        )
+    return made
+
+
+def _fill_in(net: Any, given: dict[str, Any], task: Task, logbook: Logbook) -> dict[str, Any]:
+    """The arguments that the net asks for and that the data can tell."""
+    facts = {
+        "in_features": math.prod(task.in_shape),
+        "out_features": task.out_features,
+        "in_channels": task.in_shape[0] if task.in_shape else 1,
+        "in_shape": task.in_shape,
+    }
+    asked = inspect.signature(net).parameters
+    filled = {name: facts[name] for name in facts if name in asked and name not in given}
+    name = getattr(net, "__name__", type(net).__name__)
+    try:
+        inspect.signature(net).bind(**given, **filled)
+    except TypeError as error:
+        unknown = [word for word in given if word not in asked]
+        hint = nearest(unknown[0], asked) if unknown else ""
+        raise ComponentError(
+            f"{name} cannot be built: {error}. Give its arguments as mm.Model({name}, ...); "
+            f"the data fill in {', '.join(facts)}.{hint}"
+        ) from None
+    if filled:
+        told = ", ".join(f"{key}={value}" for key, value in filled.items())
+        logbook.note("model", f"{name}: {told}", "read off the data")
+    return given | filled
+
+
+def probe(model: nn.Module, X: Tensor) -> Tensor:
+    """What the model returns for a few rows, with its graph; lazy layers take their shapes here.
+
+    Raises
+    ------
+    ComponentError
+        The model cannot take these rows, or does not return a tensor with one entry a row.
+    """
+    was_training = model.training
+    model.eval()  # batch norm must not learn from it
+    try:
+        prediction = model(X)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ComponentError(
+            f"{type(model).__name__} cannot take rows of shape {tuple(X.shape[1:])} ({X.dtype}): {reason}. "
+            "A class that has in_features in its signature gets the right number"
+        ) from error
+    finally:
+        model.train(was_training)
+    if not isinstance(prediction, Tensor):
+        raise ComponentError(
+            f"{type(model).__name__} returned a {type(prediction).__name__}; it must return one tensor"
+        )
+    if prediction.ndim == 0 or len(prediction) != len(X):
+        raise ComponentError(
+            f"{type(model).__name__} returned the shape {tuple(prediction.shape)} for {len(X)} rows; "
+            "its first dimension must be the rows"
+        )
+    return prediction
+
+
+def is_lazy(model: nn.Module) -> bool:
+    """Whether some layer still waits for its first rows to know its shape."""
+    return any(torch.nn.parameter.is_lazy(weight) for weight in model.parameters())
+
+
+NETS: dict[str, Any] = {"linear": Linear, "mlp": MLP, "table": TableNet, "cnn": CNN}

@@ -1,0 +1,183 @@
+"""The border: X of any kind → one array or DataFrame, one row a sample; and which rows count how often."""
+
+__all__ = ["as_images", "count_rows", "kind_of", "read_rows"]
+
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+from sklearn.utils import check_array
+
+from manumatic.errors import DataError
+
+LARGEST_DENSE = 5e8  # cells; 2 GB of float32
+
+
+def kind_of(rows: Any) -> str:
+    """ "frame", "text", "image" or "table" for what :func:`read_rows` returned."""
+    if isinstance(rows, pd.DataFrame):
+        return "frame"
+    if rows.ndim == 1:
+        return "text"
+    return "image" if rows.ndim > 2 else "table"
+
+
+def read_rows(X: Any, *, allow_nan: bool = True) -> Any:
+    """Bring X to one of four forms.
+
+    Parameters
+    ----------
+    X : array, DataFrame, list, sparse matrix or tensor
+        Rows of numbers; mixed columns; strings (n,); images (n, h, w) or (n, c, h, w).
+    allow_nan : bool
+        Whether missing values may pass.
+
+    Returns
+    -------
+    rows : DataFrame, or ndarray (n, d) of floats, (n,) of strings, (n, …) of float32
+
+    Raises
+    ------
+    ValueError
+        In scikit-learn's words, for what cannot be read as rows.
+    DataError
+        For a sparse matrix too large to be dense, or infinite values in a column.
+    """
+    if isinstance(X, torch.Tensor):
+        X = X.detach().cpu().numpy()
+    if "polars" in sys.modules and isinstance(X, sys.modules["polars"].DataFrame):
+        X = X.to_pandas()
+    if isinstance(X, pd.DataFrame):
+        return _read_frame(X, allow_nan)
+    if _is_text(X):
+        return np.asarray([str(text) for text in X], dtype=object)
+    if sparse.issparse(X):
+        cells = X.shape[0] * X.shape[1]
+        if cells > LARGEST_DENSE:
+            raise DataError(
+                f"X is sparse with {cells:.1e} cells, too many to hold as dense rows; "
+                "put sklearn.decomposition.TruncatedSVD in front"
+            )
+        X = check_array(X, accept_sparse="csr", ensure_all_finite=_finite(allow_nan)).toarray()
+    if _holds_strings(X):
+        return _read_frame(pd.DataFrame(np.asarray(X, dtype=object)).infer_objects(), allow_nan)
+    rows = check_array(
+        X,
+        dtype=[np.float64, np.float32],
+        ensure_all_finite=_finite(allow_nan),
+        allow_nd=True,
+        input_name="X",
+    )
+    return rows.astype(np.float32) if rows.ndim > 2 else rows
+
+
+def _finite(allow_nan: bool) -> bool | str:
+    return "allow-nan" if allow_nan else True
+
+
+def _is_text(X: Any) -> bool:
+    if isinstance(X, pd.Series):
+        return bool(pd.api.types.is_string_dtype(X))
+    one_dimensional = isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.ndim == 1)
+    return one_dimensional and len(X) > 0 and all(isinstance(text, str) for text in X)
+
+
+def _holds_strings(X: Any) -> bool:
+    """A two-dimensional array or list with words in it: columns, not numbers."""
+    if not isinstance(X, np.ndarray | list | tuple) or len(X) == 0:
+        return False
+    first = X[0]
+    if not isinstance(first, np.ndarray | list | tuple) or not any(isinstance(v, str) for v in first):
+        return False
+    try:
+        np.asarray(first, dtype=object).astype(np.float64)
+    except (ValueError, TypeError):
+        return True
+    return False
+
+
+def _read_frame(frame: pd.DataFrame, allow_nan: bool) -> pd.DataFrame:
+    if frame.shape[0] == 0 or frame.shape[1] == 0:
+        # check_array's sentence, which scikit-learn's users know
+        check_array(np.empty(frame.shape), input_name="X")
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(f"X has two columns named {twice!r}; rename one of them")
+    numbers = frame.select_dtypes("number")
+    values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    if not np.isfinite(np.sum(values)) and np.isinf(values).any():
+        column = numbers.columns[np.isinf(values).any(axis=0)][0]
+        raise DataError(
+            f"Input X contains infinity in column {column!r}; "
+            "replace it with NaN (missing) or a number that means something"
+        )
+    if not allow_nan and frame.isna().to_numpy().any():
+        column = frame.columns[frame.isna().any()][0]
+        raise DataError(
+            f"Input X contains NaN in column {column!r}, and preprocess=None takes X as it is; "
+            'preprocess="auto" fills missing values'
+        )
+    return frame
+
+
+def as_images(X: np.ndarray, mean: float = 0.0, scale: float = 1.0) -> np.ndarray:
+    """Images (n, h, w) or (n, c, h, w) as float32 with a channel axis, centred and scaled."""
+    X = np.asarray(X, dtype=np.float32)
+    if X.ndim == 3:
+        X = X[:, np.newaxis]
+    return (X - np.float32(mean)) / np.float32(scale)
+
+
+def count_rows(
+    rows: Any, y: np.ndarray, weight: np.ndarray | None
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Which rows training sees, how often and in which order.
+
+    A row with weight 2 and a row given twice must train to the same weights, bit for bit, whatever the network draws
+    at random.  So rows with whole-number weights are repeated, and where any row counts more than once all are put
+    into an order that does not depend on how they came.  Other weights multiply the loss.
+
+    Returns
+    -------
+    index : ndarray of int or None
+        Rows to take; None means as they are.
+    weight : ndarray or None
+        Weights of those rows, with mean 1; None means all alike.
+    """
+    if weight is None:
+        code = _row_codes(rows, y)
+        if code is None or len(np.unique(code)) == len(code):
+            return None, None
+        return np.argsort(code, kind="stable"), None
+    if np.all(weight == np.floor(weight)) and weight.sum() <= 10 * len(weight):
+        code = _row_codes(rows, y)
+        order = np.arange(len(weight)) if code is None else np.argsort(code, kind="stable")
+        return np.repeat(order, weight[order].astype(np.int64)), None
+    index = np.flatnonzero(weight)
+    return index, (weight[index] / weight[index].mean()).astype(np.float32)
+
+
+def _row_codes(rows: Any, y: np.ndarray) -> np.ndarray | None:
+    """A 64-bit code a row; equal rows have equal codes. None where there are too many numbers to look at."""
+    if rows.size > 2e7:
+        return None
+    if isinstance(rows, pd.DataFrame):
+        try:
+            code = pd.util.hash_pandas_object(rows, index=False).to_numpy().copy()
+        except TypeError:
+            return None  # a column of lists or dicts: the preprocessing says which
+    elif rows.ndim == 1:
+        code = pd.util.hash_array(rows).copy()
+    else:
+        code = _mix(rows.reshape(len(rows), -1))
+    return code * np.uint64(0x9E3779B97F4A7C15) + _mix(y.reshape(len(y), -1))
+
+
+def _mix(numbers: np.ndarray) -> np.ndarray:
+    bits = np.ascontiguousarray(numbers, dtype=np.float64).view(np.uint64)
+    factors = np.random.default_rng(0).integers(2**63, size=bits.shape[1], dtype=np.uint64)
+    bits = bits ^ (bits >> np.uint64(29))
+    return (bits * (2 * factors + 1)).sum(axis=1, dtype=np.uint64)

@@ -1,0 +1,125 @@
+"""The facts of a comparison as one HTML page: no script, nothing from elsewhere, light and dark."""
+
+__all__ = ["render_fragment", "render_report", "write_report", "write_whole"]
+
+import os
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
+
+from manumatic.compare.verdict import AID, duration
+from manumatic.show import svg
+
+Facts = Mapping[str, Any]
+HEADLINES = {
+    "scikit-learn": "Stay in automatic",
+    "PyTorch": "Shift to manual",
+    "neither": "Neither gear",
+}
+PARTS = {  # the five words, and the question that each answers
+    "data": "What was done to each column?",
+    "model": "What turns a row into a prediction?",
+    "loss": "What does it cost to be wrong?",
+    "optimizer": "How do the weights move?",
+    "loop": "How long, and what is kept?",
+}
+
+
+def render_report(facts: Facts) -> str:
+    """The page of a comparison.
+
+    Parameters
+    ----------
+    facts : mapping
+        What ``Comparison.facts()`` returns.
+
+    Returns
+    -------
+    str
+        HTML with styles, drawings and the facts themselves (as JSON) inside.
+    """
+    return _environment().get_template("report.html").render(_view(facts))
+
+
+def render_fragment(facts: Facts) -> str:
+    """Verdict and leaderboard only, for a notebook."""
+    return _environment().get_template("fragment.html").render(_view(facts))
+
+
+def write_report(facts: Facts, path: str | Path) -> Path:
+    """Write the page whole or not at all, and return its path."""
+    return write_whole(render_report(facts), path)
+
+
+def write_whole(text: str, path: str | Path) -> Path:
+    """Write a file beside its place first and move it there, so that nobody ever sees half of it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)  # mkstemp's own mode is for secrets
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("manumatic.show"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["duration"] = duration
+    return environment
+
+
+def _view(facts: Facts) -> dict[str, Any]:
+    """What the templates show: the facts, the drawings and the best network."""
+    done = [row for row in facts["rows"] if row["verdict"] != "failed"]
+    span, digits = _span(done), facts["metric"]["decimals"]
+    dots = {
+        row["name"]: Markup(svg.fold_dots(row["scores"], span, done[0]["mean"], row["gear"].lower(), digits))
+        for row in done
+    }
+    nets = [row for row in facts["rows"] if row["training"]]
+    costs = [row for row in done if row["family"] != "baseline"]
+    return {
+        "facts": facts,
+        "done": done,
+        "failed": [row for row in facts["rows"] if row["verdict"] == "failed"],
+        "headline": HEADLINES[facts["verdict"]["gear"]],
+        "lever": Markup(svg.lever(facts["verdict"]["gear"])),
+        "dots": dots,
+        "axis": Markup(svg.axis(span)) if done else "",
+        "cost": Markup(svg.cost_chart(costs, span, facts["metric"]["lower_is_better"])) if costs else "",
+        "curves": {row["name"]: Markup(svg.loss_curves(row["training"]["curves"])) for row in nets},
+        "net": nets[0] if nets else None,
+        "parts": PARTS,
+        "noted": [row for row in facts["rows"] if row["notes"]],
+        "aid": AID,
+        "json": htmlsafe_json_dumps(facts, allow_nan=False),
+    }
+
+
+def _span(rows: list[dict[str, Any]]) -> tuple[float, float]:
+    """The axis of the scores: from all models but the baseline and those far behind, which sit at the edge."""
+    if not rows:
+        return 0.0, 1.0
+    ranked = [row for row in rows if row["family"] != "baseline"] or rows
+    near = ranked[: max(2, (3 * len(ranked) + 3) // 4)]  # the last quarter may be cut off
+    scores = [score for row in near for score in row["scores"]]
+    edge = (max(scores) - min(scores)) * 0.05 or 0.5
+    return min(scores) - edge, max(scores) + edge

@@ -1,0 +1,126 @@
+"""What is being learned, as one frozen fact sheet that all later stages read."""
+
+__all__ = ["Task", "read_target"]
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from manumatic.errors import DataError
+
+
+@dataclass(frozen=True)
+class Task:
+    """The kind of target and the shape of one row.
+
+    Attributes
+    ----------
+    kind : "regression", "binary", "multiclass" or "multilabel"
+    classes : ndarray or None
+        The labels in the order of the outputs; None for regression.
+    n_outputs : int
+        Columns of the target.
+    flat : bool
+        The target was one-dimensional, so predictions are too.
+    in_shape : tuple of int
+        One row as the model sees it, after preprocessing: ``(features,)`` or ``(channels, height, width)``.
+    """
+
+    kind: str
+    classes: np.ndarray | None
+    n_outputs: int
+    flat: bool
+    in_shape: tuple[int, ...] = ()
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether labels are predicted."""
+        return self.kind != "regression"
+
+    @property
+    def out_features(self) -> int:
+        """How many numbers the model returns for a row."""
+        if self.kind in ("binary", "multiclass") and self.classes is not None:
+            return len(self.classes)
+        return self.n_outputs
+
+
+def read_target(
+    y: Any, *, classification: bool, classes: Any = None
+) -> tuple[Task, np.ndarray]:
+    """Settle the target: what kind it is, and its values as numbers.
+
+    Parameters
+    ----------
+    y : array-like (n,) or (n, outputs)
+    classification : bool
+    classes : array-like or None
+        All labels, where y may hold only some of them.
+
+    Returns
+    -------
+    task : Task
+        With ``in_shape`` still empty.
+    values : ndarray
+        Class numbers (n,) of int64, indicators (n, labels) of float32, or floats (n,) / (n, outputs).
+
+    Raises
+    ------
+    DataError
+        One class only.
+    ValueError
+        scikit-learn's own words for a target that is missing, not finite or of the wrong kind.
+    """
+    if y is None:
+        raise ValueError("requires y to be passed, but the target y is None")
+    return _labels(y, classes) if classification else _numbers(y)
+
+
+def _numbers(y: Any) -> tuple[Task, np.ndarray]:
+    values = check_array(
+        y, ensure_2d=False, allow_nd=False, dtype="numeric", input_name="y", ensure_min_samples=1
+    )
+    values = values.astype(np.float64, copy=False)
+    flat = values.ndim == 1
+    n_outputs = 1 if flat else values.shape[1]
+    if not flat and n_outputs == 1:
+        values, flat = column_or_1d(values, warn=True), True
+    return Task("regression", None, n_outputs, flat), values
+
+
+def _labels(y: Any, known: Any) -> tuple[Task, np.ndarray]:
+    if _is_list_of_rows(y):
+        y = np.asarray([np.asarray(row) for row in y])  # multilabel as a list of rows
+    kind = type_of_target(y, input_name="y", raise_unknown=True)
+    check_classification_targets(y)
+    if kind == "multilabel-indicator":
+        values = check_array(y, accept_sparse=True, input_name="y")
+        values = values.toarray() if hasattr(values, "toarray") else values
+        n_labels = values.shape[1]
+        return Task("multilabel", np.arange(n_labels), n_labels, False), values.astype(np.float32)
+    if kind == "multiclass-multioutput":
+        raise DataError(
+            f"y has {np.shape(y)[1]} columns of several classes each; a Classifier learns one such column, "
+            "or many of 0 and 1 (multilabel). Fit one Classifier a column: "
+            "sklearn.multioutput.MultiOutputClassifier(net)"
+        )
+    labels = column_or_1d(y, warn=True)
+    if known is not None:
+        classes = np.unique(known)
+        values = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+        if not np.array_equal(classes[values], labels):
+            stranger = labels[classes[values] != labels][0]
+            raise DataError(f"y holds the label {stranger!r}, which is not among the classes {classes}")
+    else:
+        classes, values = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise DataError(f"y holds one class only, {classes[0]!r}: there is nothing to tell apart")
+    found = "binary" if len(classes) == 2 else "multiclass"
+    return Task(found, classes, 1, True), values.astype(np.int64)
+
+
+def _is_list_of_rows(y: Any) -> bool:
+    return isinstance(y, list) and len(y) > 0 and isinstance(y[0], list | np.ndarray)
