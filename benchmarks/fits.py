@@ -24,7 +24,6 @@ import manumatic as mm
 HAND = ("by hand, DataLoader", "by hand, index", "by hand, views")
 
 warnings.filterwarnings("ignore")  # each peer warns about the small data in its own way
-logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 torch.set_num_threads(1)
 
 
@@ -221,7 +220,7 @@ def scikit_learn(case: Case) -> Callable[[], Fitted] | None:
 
     def fit() -> Fitted:
         net = kind(
-            case.widths[1:-1],
+            hidden_layer_sizes=case.widths[1:-1],
             alpha=0.0,
             batch_size=case.batch,
             max_iter=case.epochs,
@@ -264,6 +263,9 @@ def skorch(case: Case) -> Callable[[], Fitted]:
 def lightning(case: Case) -> Callable[[], Fitted]:
     """``barebones``: no logger, checkpoint, bar, summary or sanity check; fused optimizer."""
     import lightning.pytorch as pl
+
+    for part in ("fabric", "pytorch"):
+        logging.getLogger(f"lightning.{part}").setLevel(logging.ERROR)
 
     class Module(pl.LightningModule):
         def __init__(self) -> None:

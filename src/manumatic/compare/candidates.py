@@ -1,6 +1,6 @@
 """Who takes part: one baseline, scikit-learn's models, boosters that are installed, and networks."""
 
-__all__ = ["Candidate", "count_parameters", "line_up"]
+__all__ = ["Candidate", "FromLabels", "count_parameters", "line_up"]
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +22,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeCV
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, LabelEncoder, StandardScaler
+from sklearn.preprocessing import LabelEncoder, StandardScaler
 from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from manumatic.compare.columns import preprocessing
 from manumatic.compare.problem import Problem
 from manumatic.errors import ComponentError, nearest
 
@@ -90,35 +91,40 @@ def line_up(
 ) -> tuple[list[Candidate], list[str]]:
     """The candidates for a problem, simplest first, and notes about those left out.
 
-    Parameters
-    ----------
-    problem : Problem
-    models : sequence of str, optional
-        Names out of the full list (upper or lower case); the Dummy always takes part, because without it
-        nobody knows what a score is worth.
-    nets : mapping, optional
-        Networks of your own by name: a class, a function, an ``nn.Module``, a ``Model(...)``, or an estimator.
-    seed : int
+        Parameters
+        ----------
+        problem : Problem
+        models : sequence of str, optional
+            Names out of the full list (upper or lower case); the Dummy always takes part, because without it
+            nobody knows what a score is worth.
+        nets : mapping, optional
+            Networks of your own by name: a class, a function, an ``nn.Module``, a ``Model(...)``, or an estimator.
+        seed : int
 
-    Returns
-    -------
-    candidates : list of Candidate
-    notes : list of str
+        Returns
+        -------
+        candidates : list of Candidate
+        notes : list of str
 
-    Raises
-    ------
-    ComponentError
-        A name that is not in the list.
+        Raises
+        ------
+        ComponentError
+            A name that is not in the list.
 
-    Examples
-    --------
-    >>> from manumatic.compare.problem import open_problem
-    >>> problem = open_problem([[1.0], [2.0], [3.0], [4.0]], [1.5, 2.5, 3.5, 4.5])
-    >>> [c.name for c in line_up(problem, ["ridgecv", "mlp-net"])[0]]
-    ['Dummy', 'RidgeCV', 'mlp-net']
+        Examples
+        --------
+        >>> from manumatic.compare.columns import preprocessing
+    from manumatic.compare.problem import open_problem
+        >>> problem = open_problem([[1.0], [2.0], [3.0], [4.0]], [1.5, 2.5, 3.5, 4.5])
+        >>> [c.name for c in line_up(problem, ["ridgecv", "mlp-net"])[0]]
+        ['Dummy', 'RidgeCV', 'mlp-net']
     """
     notes: list[str] = []
-    found = [*_scikit_learn(problem, seed), *_boosters(problem, seed), *_networks(problem, nets or {}, seed)]
+    found = [
+        *_scikit_learn(problem, seed),
+        *_boosters(problem, seed),
+        *_networks(problem, nets or {}, seed),
+    ]
     if models is not None:
         found = _chosen(found, [*models, *(nets or {})])
     if len(problem.y) > MOST_ROWS_FOR_SVM and any(c.family == "kernel" for c in found):
@@ -132,35 +138,39 @@ def _chosen(found: list[Candidate], names: Sequence[str]) -> list[Candidate]:
     for name in names:
         if name.lower() not in known:
             listed = [candidate.name for candidate in found]
-            raise ComponentError(f"no model {name!r}.{nearest(name, listed)} Models: {', '.join(listed)}")
-    return [c for c in found if c.family == "baseline" or c.name.lower() in {n.lower() for n in names}]
+            raise ComponentError(
+                f"no model {name!r}.{nearest(name, listed)} Models: {', '.join(listed)}"
+            )
+    return [
+        c for c in found if c.family == "baseline" or c.name.lower() in {n.lower() for n in names}
+    ]
 
 
 def _scikit_learn(problem: Problem, seed: int) -> Iterator[Candidate]:
     """Each model at its own defaults, from simple to complex."""
-    table: list[tuple[str, bool, Any, Any]] = [
-        # family, wants scaled columns, classifier, regressor
-        ("baseline", False, DummyClassifier(), DummyRegressor()),
-        ("linear", True, LogisticRegression(max_iter=1000), LinearRegression()),
-        ("linear", True, None, RidgeCV(np.logspace(-3, 3, 13))),
-        ("trees", False, DecisionTreeClassifier(), DecisionTreeRegressor()),
-        ("neighbours", True, KNeighborsClassifier(), KNeighborsRegressor()),
-        ("trees", False, HistGradientBoostingClassifier(), HistGradientBoostingRegressor()),
-        ("trees", False, RandomForestClassifier(), RandomForestRegressor()),
-        ("kernel", True, SVC(), _scaled_target(SVR())),
-        ("network", True, MLPClassifier(), _scaled_target(MLPRegressor())),
+    table: list[tuple[str, str, Any, Any]] = [
+        # family, columns, classifier, regressor
+        ("baseline", "none", DummyClassifier(), DummyRegressor()),
+        ("linear", "scaled", LogisticRegression(max_iter=1000), LinearRegression()),
+        ("linear", "scaled", None, RidgeCV(np.logspace(-3, 3, 13))),
+        ("trees", "plain", DecisionTreeClassifier(), DecisionTreeRegressor()),
+        ("neighbours", "scaled", KNeighborsClassifier(), KNeighborsRegressor()),
+        ("trees", "native", HistGradientBoostingClassifier(), HistGradientBoostingRegressor()),
+        ("trees", "plain", RandomForestClassifier(), RandomForestRegressor()),
+        ("kernel", "scaled", SVC(), _scaled_target(SVR())),
+        ("network", "scaled", MLPClassifier(), _scaled_target(MLPRegressor())),
     ]
-    for rank, (family, scale, classifier, regressor) in enumerate(table):
+    for rank, (family, columns, classifier, regressor) in enumerate(table):
         estimator = classifier if problem.is_classification else regressor
         if estimator is not None:
-            yield _automatic(problem, estimator, family, rank, scale, seed)
+            yield _automatic(problem, estimator, family, rank, columns, seed)
 
 
 def _boosters(problem: Problem, seed: int) -> Iterator[Candidate]:
     """Boosted trees of other libraries where they are installed: one thread, no output, no files."""
     table: list[tuple[str, str, dict[str, Any]]] = [
         ("lightgbm", "LGBM", {"n_jobs": 1, "verbosity": -1}),
-        ("xgboost", "XGB", {"n_jobs": 1, "verbosity": 0, "enable_categorical": True}),
+        ("xgboost", "XGB", {"n_jobs": 1, "verbosity": 0}),
         ("catboost", "CatBoost", {"thread_count": 1, "verbose": 0, "allow_writing_files": False}),
     ]
     kind = "Classifier" if problem.is_classification else "Regressor"
@@ -169,11 +179,12 @@ def _boosters(problem: Problem, seed: int) -> Iterator[Candidate]:
             estimator = getattr(import_module(package), name + kind)(**options)
             if (package, kind) == ("xgboost", "Classifier"):
                 estimator = FromLabels(estimator)
-            yield _automatic(problem, estimator, "trees", rank, False, seed)
+            columns = "native" if package == "lightgbm" else "plain"
+            yield _automatic(problem, estimator, "trees", rank, columns, seed)
 
 
 def _automatic(
-    problem: Problem, estimator: Any, family: str, rank: int, scale: bool, seed: int
+    problem: Problem, estimator: Any, family: str, rank: int, columns: str, seed: int
 ) -> Candidate:
     """A candidate of scikit-learn's gear: seeded, behind its preprocessing, named after its class."""
     seeds = {name: seed for name in estimator.get_params() if name.endswith("random_state")}
@@ -181,19 +192,8 @@ def _automatic(
     name = type(inner).__name__
     if not name.startswith("MLP"):  # "MLP" alone would be taken for the network mlp-net
         name = name.removesuffix("Classifier").removesuffix("Regressor")
-    prepared = make_pipeline(*_preprocessing(problem, scale), estimator.set_params(**seeds))
+    prepared = make_pipeline(*preprocessing(problem, columns), estimator.set_params(**seeds))
     return Candidate(name, AUTOMATIC, family, rank, prepared)
-
-
-def _preprocessing(problem: Problem, scale: bool) -> list[Any]:
-    """Scaled columns for models that measure distances; trees take columns as they are."""
-    if problem.is_images:
-        return [FunctionTransformer(_flatten), *([StandardScaler()] if scale else [])]
-    return [StandardScaler()] if scale else []
-
-
-def _flatten(images: Any) -> np.ndarray:
-    return np.reshape(images, (len(images), -1))
 
 
 def _scaled_target(regressor: Any) -> TransformedTargetRegressor:
@@ -237,7 +237,12 @@ def count_parameters(estimator: Any) -> int | None:
         return int(estimator.support_vectors_.size + estimator.dual_coef_.size)
     if hasattr(estimator, "n_samples_fit_"):
         return int(estimator.n_samples_fit_ * estimator.n_features_in_)
-    for names in (("coefs_", "intercepts_"), ("coef_", "intercept_"), ("constant_",), ("class_prior_",)):
+    for names in (
+        ("coefs_", "intercepts_"),
+        ("coef_", "intercept_"),
+        ("constant_",),
+        ("class_prior_",),
+    ):
         if hasattr(estimator, names[0]):
             return sum(_size(getattr(estimator, name)) for name in names)
     return None

@@ -12,12 +12,14 @@ from typing import Any
 import pandas as pd
 
 from manumatic.compare.candidates import AUTOMATIC, Candidate, line_up
-from manumatic.compare.facts import collect_facts, leaderboard
+from manumatic.compare.facts import collect_facts
 from manumatic.compare.folds import Folds, make_folds
 from manumatic.compare.problem import Metric, Problem, choose_metric, open_problem
 from manumatic.compare.race import Row, race
 from manumatic.compare.verdict import Verdict, decide, judge
 from manumatic.errors import ComponentError, nearest
+from manumatic.show.report import render_fragment, write_report
+from manumatic.show.text import leaderboard
 
 OnRow = Callable[[Row], Any]
 
@@ -232,7 +234,9 @@ class Comparison:
         """The leaderboard, tidy: one row a model, best first."""
         names = ("name", "gear", "mean", "sd", "difference", "p", "verdict", "seconds")
         names += ("microseconds", "parameters", "error")
-        return pd.DataFrame([{name: getattr(row, name) for name in names} for row in self.rows], columns=names)
+        return pd.DataFrame(
+            [{name: getattr(row, name) for name in names} for row in self.rows], columns=names
+        )
 
     @property
     def best(self) -> Any:
@@ -244,7 +248,9 @@ class Comparison:
         if name not in self._refitted:
             found = {candidate.name: candidate for candidate in self.contest.candidates}
             if name not in found:
-                raise ComponentError(f"no model {name!r}.{nearest(name, found)} Models: {', '.join(found)}")
+                raise ComponentError(
+                    f"no model {name!r}.{nearest(name, found)} Models: {', '.join(found)}"
+                )
             problem = self.contest.problem
             self._refitted[name] = found[name].build().fit(problem.X, problem.labels)
         return self._refitted[name]
@@ -255,19 +261,10 @@ class Comparison:
 
     def report(self, path: str | Path) -> Path:
         """Write one self-contained HTML page and return its path."""
-        from manumatic.show.report import write_report
-
         return write_report(self.facts(), path)
 
     def _repr_html_(self) -> str:
-        from manumatic.show.report import render_fragment
-
         return render_fragment(self.facts())
 
     def __str__(self) -> str:
-        parts = [leaderboard(self.rows, self.contest.metric)] if self.rows else []
-        parts += [f"{row.name}: {row.error}" for row in self.rows if row.error]
-        if self.contest.missed:
-            why = "interrupted" if self.interrupted else "time limit"
-            parts.append(f"{why}: no turn for {', '.join(self.contest.missed)}")
-        return "\n\n".join([*parts, str(self.verdict)])
+        return f"{leaderboard(self.facts())}\n\n{self.verdict}"

@@ -1,50 +1,19 @@
-"""A comparison as plain data, for JSON and the report, and as a table of text."""
+"""A comparison as plain data, for JSON, text and the report."""
 
-__all__ = ["collect_facts", "leaderboard"]
+__all__ = ["collect_facts"]
 
 import math
 import platform
-from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from manumatic.compare.problem import Metric
 from manumatic.compare.race import Row
-from manumatic.compare.verdict import decimals, duration
+from manumatic.compare.verdict import AID, decimals
 
 if TYPE_CHECKING:
     from manumatic.compare.contest import Comparison
 
 PACKAGES = ("manumatic", "numpy", "pandas", "scikit-learn", "torch")
-
-
-def leaderboard(rows: Sequence[Row], metric: Metric) -> str:
-    """The rows as aligned text, best first; what failed says why."""
-    digits = decimals([row for row in rows if row.ok])
-    head = ("#", "model", "gear", f"{metric.label} ± sd", "vs best", "verdict", "fit", "predict/row")
-    lines = [head]
-    for place, row in enumerate(rows, start=1):
-        if row.ok:
-            lines.append(
-                (
-                    str(place),
-                    row.name,
-                    row.gear,
-                    f"{row.mean:.{digits}f} ± {row.sd:.{digits}f}",
-                    f"{row.difference:+.{digits}f}" if row.verdict != "best" else "-",
-                    row.verdict,
-                    duration(row.seconds),
-                    duration(row.microseconds / 1e6),
-                )
-            )
-        else:
-            lines.append(("-", row.name, row.gear, "-", "-", row.verdict, "-", "-"))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    pads = "<<<>><>>"
-    return "\n".join(
-        "  ".join(f"{cell:{pad}{width}}" for cell, pad, width in zip(line, pads, widths, strict=True)).rstrip()
-        for line in lines
-    )
 
 
 def collect_facts(comparison: "Comparison") -> dict[str, Any]:
@@ -62,7 +31,9 @@ def collect_facts(comparison: "Comparison") -> dict[str, Any]:
             "target": problem.target,
             "task": "classification" if problem.is_classification else "regression",
             "why": problem.why,
-            "classes": None if problem.classes is None else [str(label) for label in problem.classes],
+            "classes": None
+            if problem.classes is None
+            else [str(label) for label in problem.classes],
         },
         "metric": {
             "name": metric.name,
@@ -77,13 +48,15 @@ def collect_facts(comparison: "Comparison") -> dict[str, Any]:
             "model": verdict.model,
             "rule": verdict.rule,
             "sentences": list(verdict.sentences),
+            "aid": AID,
         },
         "rows": [_row(row) for row in comparison.rows],
         "missed": contest.missed,
         "interrupted": comparison.interrupted,
         "notes": contest.notes,
         "seconds": round(contest.seconds, 3),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in PACKAGES},
     }
 
 
@@ -99,7 +72,9 @@ def _row(row: Row) -> dict[str, Any]:
         "p": _number(row.p),
         "verdict": row.verdict,
         "fit_seconds": _number(row.seconds),
-        "cpu_seconds": _number(sum(row.cpu_seconds) / len(row.cpu_seconds)) if row.cpu_seconds else None,
+        "cpu_seconds": _number(sum(row.cpu_seconds) / len(row.cpu_seconds))
+        if row.cpu_seconds
+        else None,
         "predict_us": _number(row.microseconds),
         "parameters": row.parameters,
         "notes": row.notes,

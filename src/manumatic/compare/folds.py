@@ -76,7 +76,9 @@ def make_folds(problem: Problem, folds: int = 5, repeats: int = 1, seed: int = 0
     folds, repeats = min(folds, most), 1 if problem.in_time else repeats
     splitters, words = _splitters(problem, folds, repeats, seed)
     rows = np.zeros(len(problem.y))
-    pairs = [pair for splitter in splitters for pair in splitter.split(rows, problem.y, problem.groups)]
+    pairs = [
+        pair for splitter in splitters for pair in splitter.split(rows, problem.y, problem.groups)
+    ]
     times = f", drawn {repeats} times" if repeats > 1 else ""
     return Folds(pairs, f"{folds} {words}{times}", tuple(notes))
 
@@ -100,7 +102,9 @@ def _splitters(problem: Problem, folds: int, repeats: int, seed: int) -> tuple[l
     if problem.groups is not None:
         grouped = StratifiedGroupKFold if problem.is_classification else GroupKFold
         seeds = range(seed, seed + repeats)
-        return [grouped(folds, shuffle=True, random_state=s) for s in seeds], "folds of whole groups"
+        return [
+            grouped(folds, shuffle=True, random_state=s) for s in seeds
+        ], "folds of whole groups"
     if problem.is_classification:
         drawn = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
         return [drawn], "shuffled folds with the classes in proportion"

@@ -121,7 +121,9 @@ class Problem:
         if self.classes is None:
             goal = f"{self.y.min():.4g} to {self.y.max():.4g}: regression"
         else:
-            shown = ", ".join(map(str, self.classes[:6])) + (", ..." if len(self.classes) > 6 else "")
+            shown = ", ".join(map(str, self.classes[:6])) + (
+                ", ..." if len(self.classes) > 6 else ""
+            )
             goal = f"{len(self.classes)} classes ({shown}): classification"
         return f"{shape[0]:,} rows, {inputs}; target {self.target}, {goal}"
 
@@ -180,7 +182,9 @@ def open_problem(
     if target is not None:
         X, y = _pop(X, target, "target")
     elif y is None:
-        raise DataError("compare needs the target: compare(X, y) or compare(frame, target='column')")
+        raise DataError(
+            "compare needs the target: compare(X, y) or compare(frame, target='column')"
+        )
     name = target or str(getattr(y, "name", None) or "y")
     if isinstance(groups, str):
         X, groups = _pop(X, groups, "groups")
@@ -225,7 +229,9 @@ def _rows(X: Any) -> Any:
     if np.ndim(X) < 2:
         raise DataError(f"X must have rows and columns; it has shape {np.shape(X)}")
     if np.ndim(X) > 4:
-        raise DataError(f"X has shape {np.shape(X)}; compare takes tables and images (n, h, w) or (n, c, h, w)")
+        raise DataError(
+            f"X has shape {np.shape(X)}; compare takes tables and images (n, h, w) or (n, c, h, w)"
+        )
     if len(X) == 0:
         raise DataError("X has no rows")
     return X
@@ -262,7 +268,9 @@ def _in_time(values: np.ndarray) -> np.ndarray:
     if not pd.api.types.is_numeric_dtype(series):
         series = pd.to_datetime(series, errors="coerce", format="mixed")
     if series.isna().any():
-        raise DataError(f"time: {pd.Series(values)[series.isna()].iloc[0]!r} is no number and no date")
+        raise DataError(
+            f"time: {pd.Series(values)[series.isna()].iloc[0]!r} is no number and no date"
+        )
     return np.argsort(series.to_numpy(), kind="stable")
 
 
@@ -275,7 +283,9 @@ def _read_target(
     is_text = pd.api.types.is_bool_dtype(numbers) or not pd.api.types.is_numeric_dtype(numbers)
     distinct = numbers.nunique()
     if distinct == 1:
-        raise DataError(f"the target {name!r} is {numbers.iloc[0]!r} in every row: there is nothing to learn")
+        raise DataError(
+            f"the target {name!r} is {numbers.iloc[0]!r} in every row: there is nothing to learn"
+        )
     if asked is not None and not (asked and is_text):
         regression, why = asked, f"{metric} asks for it"
     elif is_text:
@@ -290,7 +300,9 @@ def _read_target(
         why = f"{distinct} different {'whole numbers' if whole else 'numbers'}"
     if regression:
         return numbers.to_numpy(float), None, why
-    classes, codes = np.unique(labels.astype(str) if is_text and labels.dtype == object else labels, return_inverse=True)
+    classes, codes = np.unique(
+        labels.astype(str) if is_text and labels.dtype == object else labels, return_inverse=True
+    )
     return codes, classes, why
 
 

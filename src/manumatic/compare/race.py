@@ -107,7 +107,10 @@ class Attempt:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> bool:
         if isinstance(error, Exception):
             self.error = error
@@ -115,7 +118,11 @@ class Attempt:
 
 
 def race(
-    candidate: Candidate, problem: Problem, metric: Metric, folds: Folds, deadline: float = float("inf")
+    candidate: Candidate,
+    problem: Problem,
+    metric: Metric,
+    folds: Folds,
+    deadline: float = float("inf"),
 ) -> Iterator[Row]:
     """Fit and score a candidate on each fold; yield its row after each, and once more when it is finished.
 
@@ -146,7 +153,9 @@ def race(
     yield row
 
 
-def _one_fold(row: Row, problem: Problem, metric: Metric, train: np.ndarray, test: np.ndarray) -> None:
+def _one_fold(
+    row: Row, problem: Problem, metric: Metric, train: np.ndarray, test: np.ndarray
+) -> None:
     estimator, unseen = row.candidate.build(), _take(problem.X, test)
     wall, cpu = time.perf_counter(), time.process_time()
     estimator.fit(_take(problem.X, train), problem.y[train])
@@ -188,4 +197,5 @@ def _trace(net: Any) -> dict[str, Any]:
 
 def _thinned(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
     step = -(-len(points) // (MOST_POINTS - 1)) or 1
-    return points[:-1:step] + points[-1:]
+    kept = points[:-1:step] + points[-1:]
+    return [(epoch, float(f"{value:.5g}")) for epoch, value in kept]

@@ -4,7 +4,7 @@ A difference counts when the corrected resampled t-test says so; what is left is
 simpler model. Every sentence carries the numbers that it rests on.
 """
 
-__all__ = ["Verdict", "decide", "decimals", "duration", "judge", "paired_test"]
+__all__ = ["Verdict", "decide", "decimals", "judge", "paired_test"]
 
 import math
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from scipy import stats
 from manumatic.compare.candidates import AUTOMATIC, MANUAL
 from manumatic.compare.problem import Metric
 from manumatic.compare.race import Row
+from manumatic.show.text import duration
 
 LEVEL = 0.05
 AID = "Automatic (scikit-learn) where the road is known; manual (PyTorch) where you build it."
@@ -43,7 +44,9 @@ class Verdict:
     sentences: tuple[str, ...]
 
     def __str__(self) -> str:
-        lever = {AUTOMATIC: "AUTOMATIC (scikit-learn)", MANUAL: "MANUAL (PyTorch)"}.get(self.gear, "NEITHER")
+        lever = {AUTOMATIC: "AUTOMATIC (scikit-learn)", MANUAL: "MANUAL (PyTorch)"}.get(
+            self.gear, "NEITHER"
+        )
         indent = "\n      "
         return f"gear: {lever}  [{self.rule}]{indent}{indent.join((*self.sentences, AID))}"
 
@@ -76,7 +79,10 @@ def paired_test(differences: Sequence[float], ratio: float) -> float:
 
 def judge(rows: Sequence[Row], metric: Metric, ratio: float) -> list[Row]:
     """Rank rows, best first, and set difference, p and verdict of each; unfinished ones come last."""
-    done = sorted((row for row in rows if row.ok), key=lambda row: (-metric.sign * row.mean, row.candidate.rank))
+    done = sorted(
+        (row for row in rows if row.ok),
+        key=lambda row: (-metric.sign * row.mean, row.candidate.rank),
+    )
     for row in done:
         row.difference, row.p = _against(row, done[0], ratio)
         row.verdict = "best" if row is done[0] else "tie" if row.p >= LEVEL else "worse"
@@ -110,7 +116,9 @@ def decide(rows: Sequence[Row], metric: Metric, images: bool = False) -> Verdict
     done = [row for row in rows if row.ok]
     models = [row for row in done if row.candidate.family != "baseline"]
     if not models:
-        why = next((f"{row.name}: {row.error}" for row in rows if row.error), "no model had its turn")
+        why = next(
+            (f"{row.name}: {row.error}" for row in rows if row.error), "no model had its turn"
+        )
         return Verdict("neither", "", "nothing-finished", (f"No model finished. {why}",))
     say = _Words(metric, decimals(done), len(done[0].scores))
     guess = next((row for row in done if row not in models), None)
@@ -171,7 +179,10 @@ class _Words:
         said = [f"{pick.name}: {self._score(pick)}{against}."]
         if pick is not best:
             said.append(f"It ties with the leader, {best.name}: {self._gap(pick)}.")
-            if all(self.metric.sign * (b - p) > 0 for b, p in zip(best.scores, pick.scores, strict=True)):
+            if all(
+                self.metric.sign * (b - p) > 0
+                for b, p in zip(best.scores, pick.scores, strict=True)
+            ):
                 said.append(f"{best.name} leads in every fold, though: more repeats may settle it.")
         if rival is not None:
             said.append(self._about(rival, pick, best))
@@ -181,7 +192,9 @@ class _Words:
         kind = "network" if rival.gear == MANUAL else "scikit-learn model"
         subject = f"The best {kind}, {rival.name},"
         times = rival.seconds / max(pick.seconds, 1e-6)
-        pace = f"takes {times:.0f} times longer" if times >= 2 else f"takes {duration(rival.seconds)}"
+        pace = (
+            f"takes {times:.0f} times longer" if times >= 2 else f"takes {duration(rival.seconds)}"
+        )
         pace = f"{pace} to fit ({duration(pick.seconds)} for {pick.name})"
         if rival is best:
             return f"{subject} {pace}."
@@ -210,17 +223,3 @@ def decimals(rows: Sequence[Row]) -> int:
     """Decimals that show three digits of the smallest spread among the leaders, 0 to 6."""
     spread = next((row.sd for row in rows if row.sd > 0), 1.0)
     return int(min(max(2 - math.floor(math.log10(spread)), 0), 6))
-
-
-def duration(seconds: float) -> str:
-    """A time in three digits and a unit.
-
-    Examples
-    --------
-    >>> duration(0.0031), duration(75.2)
-    ('3.1 ms', '75.2 s')
-    """
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size or unit == "µs":
-            return f"{seconds / size:.{0 if seconds >= 100 * size else 1}f} {unit}"
-    raise AssertionError

@@ -31,7 +31,7 @@ from manumatic.parts.components import Data
 from manumatic.parts.data import Batches, split_rows
 from manumatic.parts.device import OwnRandomness, choose_device
 from manumatic.parts.loss import Link, as_loss, fits_scaled_target
-from manumatic.parts.model import as_model, build_model, is_lazy, probe
+from manumatic.parts.model import as_model, build_model, is_lazy, probe, resolve_model
 from manumatic.parts.optimizer import as_optimizer, build_optimizer
 from manumatic.parts.rows import count_rows, read_rows
 from manumatic.task import Task, read_target
@@ -102,15 +102,20 @@ def _read(
     check_consistent_length(X, values)
     index, weight = count_rows(X, values, _weights(sample_weight, len(values)))
     by_class = class_weights(as_loss(specs.loss).class_weight, y, task)
-    source = Rows(X, np.asarray(y) if task.classes is None else values, weight)
-    rows = Rows(X, values, by_class)
+    rows, source = Rows(X, values, by_class), Rows(X, _plain(y, task, values))
     if index is not None:
-        rows = rows.take(index)
+        rows, source = rows.take(index), source.take(index)
     if weight is not None:
         rows.weight = weight if rows.weight is None else rows.weight * weight
     if rows.weight is not None:
         rows.weight = rows.weight / rows.weight.mean()  # so that learning rates keep their meaning
+    source.weight = rows.weight
     return rows, task, source
+
+
+def _plain(y: Any, task: Task, values: np.ndarray) -> np.ndarray:
+    """The target in the user's own words, for an ejected script."""
+    return task.classes[values] if task.kind in ("binary", "multiclass") else values
 
 
 def _weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
@@ -163,22 +168,26 @@ def _build(
 ) -> Training:
     """Model, loss, optimizer and loop for data that are settled."""
     model_spec = as_model(specs.model)
+    ours = isinstance(model_spec.net, str)
+    model_spec = resolve_model(model_spec, found.task, logbook)
     rng = OwnRandomness(seed, device)
     with rng:
-        model = build_model(model_spec, found.task, logbook) if earlier is None else earlier.model
-        if is_lazy(model):
+        model = build_model(model_spec) if earlier is None else earlier.model
+        lazy = is_lazy(model)
+        if lazy:
             probe(model, found.sample)
     _avoid_single_rows(model, found, logbook)
     model = model.to(device)
     for batches in (found.data, found.valid):
         if isinstance(batches, Batches):
             batches.tensors = tuple(tensor.to(device) for tensor in batches.tensors)
-    optimizer = as_optimizer(choose_optimizer(specs.optimizer, isinstance(model_spec.net, str), logbook))
+    optimizer = as_optimizer(choose_optimizer(specs.optimizer, ours, logbook))
     facts = Facts(
         task=found.task,
         preparation=found.preparation,
         sample=found.sample,
         model=model_spec,
+        was_lazy=lazy,
         loss=specs.loss,
         optimizer=optimizer,
         device=device,

@@ -16,7 +16,7 @@ from manumatic.parts.data import Batches, Stream
 from manumatic.parts.device import autocast, grad_scaler
 from manumatic.parts.loop import Step, closure_loop, loop, validated
 from manumatic.parts.loss import as_loss, choose_loss, shape_target
-from manumatic.parts.model import build_model, probe
+from manumatic.parts.model import build_model, probe, resolve_model
 from manumatic.parts.optimizer import as_optimizer, build_optimizer, build_schedule, wants_closure
 
 
@@ -44,8 +44,11 @@ def _model(training: Any, model: Any) -> None:
     facts = training.facts
     if not isinstance(model, nn.Module):
         spec = model if isinstance(model, Model) else Model(model)
+        facts.model = resolve_model(spec, facts.task, facts.logbook)
         with training.state.rng:
-            model = build_model(spec, facts.task, facts.logbook)
+            model = build_model(facts.model)
+    else:
+        facts.model = Model(model)
     training.parts["model"] = model.to(facts.device)
     fit_loss(training, facts.loss)
     training.parts["optimizer"] = build_optimizer(facts.optimizer, model)

@@ -5,7 +5,6 @@ arguments only.  One row gives what it gives among others, so nothing is guessed
 """
 
 __all__ = [
-    "at_least",
     "date_names",
     "dates",
     "numbers",
@@ -15,13 +14,11 @@ __all__ = [
     "words",
 ]
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 
-def smooth_clip(X: Any) -> Any:
+def smooth_clip(X: np.ndarray) -> np.ndarray:
     """Squeeze outliers smoothly into (-3, 3): x / √(1 + (x/3)²); values near 0 stay as they are."""
     return X / np.sqrt(1 + np.square(X / 3))
 
@@ -36,15 +33,21 @@ def numbers(table: pd.DataFrame) -> np.ndarray:
 
 def seconds(table: pd.DataFrame) -> np.ndarray:
     """Durations as seconds (n, d); missing ones become NaN."""
-    lengths = [pd.to_timedelta(table[name], errors="coerce").dt.total_seconds() for name in table]
-    return np.column_stack([column.to_numpy(dtype=float, na_value=np.nan) for column in lengths])
+    columns = []
+    for name in table:
+        column = table[name]
+        if column.dtype.kind == "M":  # all missing: NaT alone is taken for a date
+            column = column.astype(str)
+        lengths = pd.to_timedelta(column, errors="coerce").dt.total_seconds()
+        columns.append(lengths.to_numpy(dtype=float, na_value=np.nan))
+    return np.column_stack(columns)
 
 
 def words(table: pd.DataFrame) -> np.ndarray:
     """Every value as a string (n, d), so that 1, 1.0 and "1" are the same; missing ones are NaN."""
     columns = []
     for name in table:
-        codes, values = pd.factorize(table[name])  # the code of a missing value is -1: the last text
+        codes, values = pd.factorize(table[name])  # a missing value has the code -1, the last text
         texts = [
             str(int(value) if isinstance(value, float | bool) and value % 1 == 0 else value)
             for value in values.tolist()
@@ -53,17 +56,10 @@ def words(table: pd.DataFrame) -> np.ndarray:
     return np.column_stack(columns)
 
 
-def sentences(table: Any) -> list[str]:
+def sentences(table: pd.DataFrame | np.ndarray | list[str]) -> list[str]:
     """One column of text, (n,) or (n, 1), as a list of strings; missing ones are empty."""
     column = pd.DataFrame(table).iloc[:, 0]
     return ["" if gone else str(text) for text, gone in zip(column, column.isna(), strict=True)]
-
-
-def at_least(X: Any, columns: int) -> Any:
-    """A sparse matrix with empty columns added, so that an SVD can have that many components."""
-    X = X.copy()
-    X.resize(X.shape[0], max(columns, X.shape[1]))
-    return X
 
 
 def dates(table: pd.DataFrame, formats: list[str]) -> np.ndarray:
@@ -75,17 +71,17 @@ def dates(table: pd.DataFrame, formats: list[str]) -> np.ndarray:
             column = column.astype(str)
         times = pd.to_datetime(column, format=form, errors="coerce", utc=True)
         when, start = times.dt, pd.Timestamp(0, tz="UTC")
-        columns += [when.year, when.month, when.day, when.weekday, when.hour]
+        columns += [when.year, when.month, when.day, when.day_of_week, when.hour]
         columns.append((times - start).dt.total_seconds())
         clock = when.hour + when.minute / 60
-        for turn in ((when.month - 1) / 12, when.weekday / 7, clock / 24):
+        for turn in ((when.month - 1) / 12, when.day_of_week / 7, clock / 24):
             columns += [np.sin(2 * np.pi * turn), np.cos(2 * np.pi * turn)]
         columns.append(times.isna())
     return np.column_stack([np.asarray(column, dtype=float) for column in columns])
 
 
-def date_names(transformer: Any, columns: Any) -> list[str]:
+def date_names(transformer: object, columns: list[str]) -> list[str]:
     """Names of what :func:`dates` returns."""
-    numbers = ["year", "month", "day", "weekday", "hour", "seconds"]
+    plain = ["year", "month", "day", "weekday", "hour", "seconds"]
     circles = [f"{part}_{of}" for part in ("month", "weekday", "hour") for of in ("sin", "cos")]
-    return [f"{column}_{part}" for column in columns for part in [*numbers, *circles, "missing"]]
+    return [f"{column}_{part}" for column in columns for part in [*plain, *circles, "missing"]]

@@ -2,12 +2,13 @@
 
 __all__ = ["Table", "array_preprocess", "table_preprocess", "text_preprocess"]
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import infer_dtype
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import TruncatedSVD
@@ -31,7 +32,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from manumatic.errors import DataError
 from manumatic.logbook import Logbook
 from manumatic.parts.cells import (
-    at_least,
     date_names,
     dates,
     numbers,
@@ -41,6 +41,7 @@ from manumatic.parts.cells import (
     words,
 )
 from manumatic.parts.kinds import MANY, PROSE, column_kinds, number_kinds
+from manumatic.parts.rows import read_rows
 
 # kind of column → what is done with it, and why; in the order of the output columns
 REASONS = {
@@ -54,11 +55,12 @@ REASONS = {
     ),
     "frequent": (f"one-hot of the {MANY} most frequent values", "and no target to take means of"),
     "dates": ("as calendar and clock", "year to hour, seconds, and where on the circle they are"),
-    "text": ("as 30 topics", f"{PROSE} or more words a value: TF-IDF and a truncated SVD"),
+    "text": ("as up to 30 topics", f"{PROSE} or more words a value: TF-IDF and a truncated SVD"),
     "constant": ("dropped", "the same value in every row"),
     "missing": ("dropped", "no value in any row"),
     "ids": ("dropped", "an id: it names the row and says nothing about it"),
 }
+TOKEN = r"[\u3040-\u30ff\u4e00-\u9fff]|\w+|[^\w\s]+"  # one East Asian sign, a word, or "!!"
 DROPPED = {"constant", "missing", "ids"}
 
 
@@ -82,20 +84,21 @@ def _scale() -> list[Any]:
     return [StandardScaler(with_mean=False), RobustScaler(), _function(smooth_clip)]
 
 
-def _topics(seed: int, components: int, longest: int) -> Pipeline:
+def _topics(texts: Sequence[str], *, most: int, longest: int, seed: int) -> Pipeline:
     """Text → the leading directions of its weighted word counts (latent semantic analysis)."""
+    vocabulary = set(re.findall(TOKEN, " ".join(islice(filter(str.strip, texts), 1000)).lower()))
+    if len(set(texts)) < 2 or not vocabulary:
+        raise DataError(
+            f"all texts are alike, {texts[0]!r}: there is nothing to tell rows apart by"
+        )
     return make_pipeline(
         _function(sentences),
         TfidfVectorizer(
-            token_pattern=r"[\u3040-\u30ff\u4e00-\u9fff]|\w+|[^\w\s]+",  # "!" and "?" tell, too
-            ngram_range=(1, longest),
-            max_features=20_000,
-            sublinear_tf=True,
+            token_pattern=TOKEN, ngram_range=(1, longest), max_features=20_000, sublinear_tf=True
         ),
-        _function(at_least, columns=components),
-        TruncatedSVD(components, random_state=seed),
-        RobustScaler(),  # alone: columns of rounding noise must stay tiny
-        _function(smooth_clip),
+        TruncatedSVD(min(most, len(vocabulary), len(texts)), random_state=seed),
+        VarianceThreshold(1e-12),  # without directions made of rounding errors
+        *_scale(),
     )
 
 
@@ -197,8 +200,9 @@ def table_preprocess(
     keys = {kind: list(frame.columns[at]) if named else at for kind, at in places.items()}
     recipes = _recipes(classification, seed, formats)
     parts = [(kind, recipe, keys[kind]) for kind, recipe in recipes.items() if kind in keys]
-    for i, key in enumerate(keys.get("text", ()), 1):
-        parts.append((f"text{i}", _topics(seed, 30, longest=1), [key]))
+    for i, place in enumerate(places.get("text", ()), 1):
+        topics = _topics(sentences(frame.iloc[:, [place]]), most=30, longest=1, seed=seed)
+        parts.append((f"text{i}", topics, [frame.columns[place] if named else place]))
     return ColumnTransformer(parts, sparse_threshold=0)
 
 
@@ -238,28 +242,41 @@ def array_preprocess(X: np.ndarray, *, logbook: Logbook | None = None) -> Pipeli
     return make_pipeline(*first, *_scale(), _fill())
 
 
-def text_preprocess(seed: int) -> Pipeline:
+def text_preprocess(texts: Sequence[str], *, seed: int, logbook: Logbook | None = None) -> Pipeline:
     """Turn texts into at most 100 numbers each.
 
     Parameters
     ----------
+    texts : sequence of str (n,)
+        The training rows.
     seed : int
         For the directions of the singular value decomposition.
+    logbook : Logbook or None
 
     Returns
     -------
     Pipeline
         Not yet fitted; takes strings (n,) or one column (n, 1) of them. Words, pairs of words,
-        punctuation and single Chinese or Japanese signs are counted and weighted (TF-IDF), and
-        the counts reduced to their leading directions.
+        punctuation and single East Asian signs are counted and weighted (TF-IDF), and the counts
+        reduced to their leading directions.
+
+    Raises
+    ------
+    DataError
+        All texts are the same or empty.
 
     Examples
     --------
     >>> reviews = ["very good tea", "not good at all", "good, very good!", "stale tea"]
-    >>> text_preprocess(seed=0).fit_transform(reviews).shape
+    >>> text_preprocess(reviews, seed=0).fit_transform(reviews).shape
     (4, 4)
     """
-    return _topics(seed, 100, longest=2)
+    pipe = _topics(texts, most=100, longest=2, seed=seed)
+    if logbook is not None:
+        logbook.note(
+            "data", "text as up to 100 topics", "TF-IDF of words and pairs, and a truncated SVD"
+        )
+    return pipe
 
 
 class Table(TransformerMixin, BaseEstimator):
@@ -318,7 +335,7 @@ class Table(TransformerMixin, BaseEstimator):
                 rows, classification=classes, seed=self.random_state, logbook=self.logbook_
             )
         elif rows.ndim == 1:
-            self.columns_ = text_preprocess(self.random_state)
+            self.columns_ = text_preprocess(rows, seed=self.random_state, logbook=self.logbook_)
         else:
             self.columns_ = array_preprocess(rows, logbook=self.logbook_)
         return self.columns_.fit_transform(rows, y)
@@ -336,20 +353,19 @@ class Table(TransformerMixin, BaseEstimator):
         return self.columns_.get_feature_names_out(input_features)
 
     def _read(self, X: Any, *, reset: bool) -> Any:
-        """A DataFrame with names of text in the order of fit, floats (n, d), or strings (n,)."""
-        if np.ndim(X) == 1 and infer_dtype(X) == "string":
-            return np.asarray(X, dtype=object)
-        if isinstance(X, pd.DataFrame):
-            names = [str(name) for name in X.columns]
-            X = X if names == list(X.columns) else X.set_axis(names, axis=1)
+        """A DataFrame whose names are text, in the order of fit; floats (n, d); or strings (n,)."""
+        rows = read_rows(X)
+        if isinstance(rows, pd.DataFrame):
+            names = [str(name) for name in rows.columns]
+            rows = rows if names == list(rows.columns) else rows.set_axis(names, axis=1)
             if not reset and set(names) == set(getattr(self, "feature_names_in_", ())):
-                X = X[list(self.feature_names_in_)]
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return X
-        X = validate_data(self, X, dtype=None, ensure_all_finite="allow-nan", reset=reset)
-        return pd.DataFrame(X).infer_objects() if X.dtype.kind in "OUS" else X.astype(float)
+                rows = rows[list(self.feature_names_in_)]
+        if rows.ndim == 2:
+            validate_data(self, rows, reset=reset, skip_check_array=True)
+        return rows
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
+        tags.input_tags.allow_nan = tags.input_tags.sparse = True
+        tags.input_tags.string = tags.input_tags.categorical = True
         return tags

@@ -1,6 +1,6 @@
 """Data: tensors on a device, cut into batches."""
 
-__all__ = ["Batches", "Stream", "batch_rows", "split_rows"]
+__all__ = ["Batches", "Stream", "batch_rows", "split_rows", "split_settings"]
 
 import itertools
 import sys
@@ -166,19 +166,25 @@ def split_rows(
     ComponentError
         ``validation`` leaves no row for one of the two.
     """
+    held_out, stratified = split_settings(n_rows, validation, labels)
+    train, valid = train_test_split(
+        np.arange(n_rows),
+        test_size=held_out,
+        random_state=seed,
+        stratify=labels if stratified else None,
+    )
+    return train, valid
+
+
+def split_settings(n_rows: int, validation: Any, labels: np.ndarray | None) -> tuple[int, bool]:
+    """How many rows to hold out, and whether every class can be on both sides."""
     held_out = int(np.ceil(validation * n_rows)) if isinstance(validation, float) else int(validation)
     if not 0 < held_out < n_rows:
         raise ComponentError(
             f"validation={validation!r} holds out {held_out} of {n_rows} rows; "
             "it must leave at least one row on both sides"
         )
-    if labels is not None:
-        _, counts = np.unique(labels, return_counts=True)
-        if counts.min() < 2 or min(held_out, n_rows - held_out) < len(counts):
-            labels = None  # too few rows of a class to put one on both sides
-    train, valid = train_test_split(
-        np.arange(n_rows), test_size=held_out, random_state=seed, stratify=labels
-    )
-    return train, valid
-
-
+    if labels is None:
+        return held_out, False
+    _, counts = np.unique(labels, return_counts=True)
+    return held_out, bool(counts.min() > 1 and min(held_out, n_rows - held_out) >= len(counts))

@@ -138,7 +138,7 @@ def _kind(column: pd.Series) -> tuple[str, str]:
     if found == "complex":
         raise DataError(f"column {column.name!r} holds complex numbers: give their .real and .imag")
     different = _different(column)
-    if different.isna().all():
+    if column.isna().all():
         return "missing", ""
     if len(different) == 1:
         return "constant", ""
@@ -159,7 +159,7 @@ def _kind(column: pd.Series) -> tuple[str, str]:
 def _different(column: pd.Series) -> pd.Series:
     """One row for each value."""
     try:
-        return column.drop_duplicates()
+        return pd.Series(column.unique(), name=column.name)
     except TypeError:
         example = next(value for value in column if getattr(value, "__hash__", None) is None)
         raise DataError(

@@ -1,6 +1,6 @@
 """Model: any ``nn.Module`` — class, function, instance or name — built to fit the task."""
 
-__all__ = ["NETS", "as_model", "build_model", "probe"]
+__all__ = ["NETS", "as_model", "build_model", "is_lazy", "probe", "resolve_model"]
 
 import copy
 import inspect
@@ -37,8 +37,14 @@ def as_model(model: Any) -> Model:
     )
 
 
-def build_model(spec: Model, task: Task, logbook: Logbook) -> nn.Module:
-    """A fresh network for the task.  Random initial weights come from torch's global generator as it stands."""
+def resolve_model(spec: Model, task: Task, logbook: Logbook) -> Model:
+    """The class or function that makes the network, with all of its arguments; or a finished network as it is.
+
+    Raises
+    ------
+    ComponentError
+        No such net, or arguments that it does not take.
+    """
     net = spec.net
     if isinstance(net, nn.Module):
         if spec.arguments:
@@ -46,7 +52,7 @@ def build_model(spec: Model, task: Task, logbook: Logbook) -> nn.Module:
                 f"mm.Model got the finished {type(net).__name__} and the arguments {spec.arguments}; "
                 f"give its class instead: mm.Model({type(net).__name__}, ...)"
             )
-        return copy.deepcopy(net)
+        return spec
     if net == "auto":
         net = "cnn" if len(task.in_shape) == 3 else "table"
         logbook.note("model", f"the {net!r} net", f"rows have the shape {task.in_shape}")
@@ -54,10 +60,18 @@ def build_model(spec: Model, task: Task, logbook: Logbook) -> nn.Module:
         if net not in NETS:
             raise ComponentError(f"no ready net {net!r}; there are {', '.join(NETS)}.{nearest(net, NETS)}")
         net = NETS[net]
-    made = net(**_fill_in(net, spec.arguments, task, logbook))
+    return Model(net, **_fill_in(net, spec.arguments, task, logbook))
+
+
+def build_model(spec: Model) -> nn.Module:
+    """A fresh network.  Random initial weights come from torch's global generator as it stands."""
+    if isinstance(spec.net, nn.Module):
+        return copy.deepcopy(spec.net)
+    made = spec.net(**spec.arguments)
     if not isinstance(made, nn.Module):
         raise ComponentError(
-            f"{getattr(net, '__name__', net)!s} returned {type(made).__name__}; it must return an nn.Module"
+            f"{getattr(spec.net, '__name__', spec.net)} returned a {type(made).__name__}; "
+            "it must return an nn.Module"
         )
     return made
 

@@ -13,6 +13,7 @@ from torch.optim import lr_scheduler
 
 from manumatic.errors import ComponentError, nearest
 from manumatic.parts.components import Optimizer
+from manumatic.parts.lean import lean
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     name.lower(): found
@@ -79,7 +80,10 @@ def build_optimizer(spec: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
     weights = parameter_groups(spec, model)
     name = getattr(kind, "__name__", repr(kind))
     try:
-        made = kind(weights, **keywords)
+        if isinstance(kind, functools.partial):
+            made = lean(kind.func)(weights, *kind.args, **{**kind.keywords, **keywords})
+        else:
+            made = lean(kind)(weights, **keywords)
     except (TypeError, ValueError) as error:
         raise ComponentError(f"{name}({_told(keywords)}) cannot be built: {error}") from None
     if not isinstance(made, torch.optim.Optimizer):
@@ -126,7 +130,7 @@ def build_schedule(schedule: Any, optimizer: torch.optim.Optimizer, steps: int) 
                 f"no schedule {schedule!r}; there are {', '.join(SCHEDULES)}, or give a class of "
                 f"torch.optim.lr_scheduler.{nearest(schedule, SCHEDULES)}"
             )
-        kind, keywords = schedule_settings(schedule, optimizer.param_groups[0]["lr"], steps)
+        kind, keywords = schedule_settings(schedule, optimizer.defaults["lr"], steps)
         return kind(optimizer, **keywords)
     return schedule(optimizer)
 

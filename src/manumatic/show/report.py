@@ -2,9 +2,10 @@
 
 __all__ = ["render_fragment", "render_report", "write_report", "write_whole"]
 
+import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from manumatic.compare.verdict import AID, duration
 from manumatic.show import svg
+from manumatic.show.text import duration
 
 Facts = Mapping[str, Any]
 HEADLINES = {
@@ -58,7 +59,7 @@ def write_report(facts: Facts, path: str | Path) -> Path:
 
 
 def write_whole(text: str, path: str | Path) -> Path:
-    """Write a file beside its place first and move it there, so that nobody ever sees half of it."""
+    """Write a file beside its place, then move it there: nobody ever sees half of it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -90,12 +91,9 @@ def _view(facts: Facts) -> dict[str, Any]:
     """What the templates show: the facts, the drawings and the best network."""
     done = [row for row in facts["rows"] if row["verdict"] != "failed"]
     span, digits = _span(done), facts["metric"]["decimals"]
-    dots = {
-        row["name"]: Markup(svg.fold_dots(row["scores"], span, done[0]["mean"], row["gear"].lower(), digits))
-        for row in done
-    }
+    dots = {row["name"]: Markup(svg.fold_dots(row, span, done[0]["mean"], digits)) for row in done}
     nets = [row for row in facts["rows"] if row["training"]]
-    costs = [row for row in done if row["family"] != "baseline"]
+    costs = [row for row in done if span[0] <= row["mean"] <= span[1]]
     return {
         "facts": facts,
         "done": done,
@@ -104,22 +102,21 @@ def _view(facts: Facts) -> dict[str, Any]:
         "lever": Markup(svg.lever(facts["verdict"]["gear"])),
         "dots": dots,
         "axis": Markup(svg.axis(span)) if done else "",
-        "cost": Markup(svg.cost_chart(costs, span, facts["metric"]["lower_is_better"])) if costs else "",
+        "cost": Markup(svg.cost_chart(costs, span, facts["metric"]["lower_is_better"]))
+        if costs
+        else "",
         "curves": {row["name"]: Markup(svg.loss_curves(row["training"]["curves"])) for row in nets},
         "net": nets[0] if nets else None,
         "parts": PARTS,
         "noted": [row for row in facts["rows"] if row["notes"]],
-        "aid": AID,
         "json": htmlsafe_json_dumps(facts, allow_nan=False),
     }
 
 
-def _span(rows: list[dict[str, Any]]) -> tuple[float, float]:
-    """The axis of the scores: from all models but the baseline and those far behind, which sit at the edge."""
-    if not rows:
-        return 0.0, 1.0
+def _span(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """The axis of the scores, from the better three quarters; who is far behind is at its edge."""
     ranked = [row for row in rows if row["family"] != "baseline"] or rows
-    near = ranked[: max(2, (3 * len(ranked) + 3) // 4)]  # the last quarter may be cut off
-    scores = [score for row in near for score in row["scores"]]
+    near = ranked[: max(2, math.ceil(0.75 * len(ranked)))]
+    scores = [score for row in near for score in row["scores"]] or [0.0, 1.0]
     edge = (max(scores) - min(scores)) * 0.05 or 0.5
     return min(scores) - edge, max(scores) + edge

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-Points = Sequence[Sequence[float]]
+Span = tuple[float, float]
+Place = tuple[float, float]
+WIDE = 300  # of the dots
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
@@ -28,120 +30,117 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [round(number * step, 12) for number in range(first, last + 1)]
 
 
-def fold_dots(scores: Sequence[float], span: tuple[float, float], best: float, gear: str, digits: int) -> str:
-    """One row's scores on the axis that all rows share: a dot a fold, a bar at the mean, a line at the best.
+def fold_dots(row: Mapping[str, Any], span: Span, best: float, digits: int) -> str:
+    """The scores of a row on the axis that all rows share.
 
-    Scores outside the span sit at its edge as a triangle.
+    A dot a fold, a bar at the mean, a line at the best mean; what is beyond the span is a triangle
+    at its edge.
     """
-    place = _Line(span, 6, WIDE - 6)
-    mean = sum(scores) / len(scores)
-    marks = [f'<line class="guide" x1="{place(best)}" x2="{place(best)}" y1="0" y2="26"/>']
-    low, high = place(min(scores)), place(max(scores))
-    marks.append(f'<line class="reach {gear}" x1="{low}" x2="{high}" y1="13" y2="13"/>')
-    for number, score in enumerate(scores, start=1):
-        title = f"<title>fold {number}: {score:.{digits}f}</title>"
-        x = place(score)
+    x, gear = _Scale(span, 6, WIDE - 6), row["gear"].lower()
+    marks = [_line("guide", x(best), 0, x(best), 28)]
+    marks.append(_line(f"reach {gear}", x(min(row["scores"])), 14, x(max(row["scores"])), 14))
+    for number, score in enumerate(row["scores"], start=1):
+        title, at = _title(f"fold {number}: {score:.{digits}f}"), x(score)
         if span[0] <= score <= span[1]:
-            marks.append(f'<circle class="dot {gear}" cx="{x}" cy="13" r="3.6">{title}</circle>')
+            shape = f'<circle class="dot {gear}" cx="{at}" cy="14" r="4.2">{title}</circle>'
         else:
-            tip = 4 if score > span[1] else -4
-            marks.append(f'<path class="dot {gear}" d="M{x - tip} 9l{tip * 1.6} 4l{-tip * 1.6} 4z">{title}</path>')
-    if span[0] <= mean <= span[1]:
-        title = f"<title>mean {mean:.{digits}f}</title>"
-        marks.append(f'<rect class="mean {gear}" x="{place(mean) - 1.25}" y="4" width="2.5" height="18">{title}</rect>')
-    return _svg(WIDE, 26, marks, f"{len(scores)} folds, mean {mean:.{digits}f}", "dots")
+            tip = 7 if score > span[1] else -7
+            shape = f'<path class="dot {gear}" d="M{at} 14l{-tip} -4.5v9z">{title}</path>'
+        marks.append(shape)
+    if span[0] <= row["mean"] <= span[1]:
+        at, title = x(row["mean"]) - 1.25, _title(f"mean {row['mean']:.{digits}f}")
+        bar = f'x="{at}" y="5" width="2.5" height="18"'
+        marks.append(f'<rect class="mean" {bar}>{title}</rect>')
+    return _svg(WIDE, 28, marks, f"scores of {row['name']}", "dots")
 
 
-def axis(span: tuple[float, float]) -> str:
+def axis(span: Span) -> str:
     """The numbers under the dots."""
-    place = _Line(span, 6, WIDE - 6)
-    marks = []
-    for tick in ticks(*span, most=4):
-        x = place(tick)
-        marks.append(f'<line class="tick" x1="{x}" x2="{x}" y1="0" y2="4"/>')
-        marks.append(f'<text x="{x}" y="15" text-anchor="middle">{tick:g}</text>')
+    x = _Scale(span, 6, WIDE - 6)
+    marks = [_text(x(tick), 13, f"{tick:g}", "middle") for tick in ticks(*span, most=4)]
     return _svg(WIDE, 18, marks, "axis", "dots")
 
 
-WIDE = 300
+def loss_curves(curves: Mapping[str, Sequence[Sequence[float]]]) -> str:
+    """Training and validation loss over the epochs; a logarithmic axis where the loss falls far.
 
-
-def loss_curves(curves: Mapping[str, Points]) -> str:
-    """Training and validation loss over the epochs; a logarithmic axis where the loss falls far."""
-    width, height, left, bottom = 480, 190, 46, 160
-    values = [value for points in curves.values() for _, value in points if math.isfinite(value)]
-    if not values:
+    Parameters
+    ----------
+    curves : mapping
+        ``{"train": [(epoch, loss), ...], "valid": ...}``; empty where there is no history.
+    """
+    kept = {
+        part: [(epoch, loss) for epoch, loss in points if math.isfinite(loss)]
+        for part, points in curves.items()
+    }
+    points = [point for part in kept.values() for point in part]
+    if not points:
         return ""
-    low, high = min(values), max(values)
-    far = low > 0 and high / low > 30
-    bend = math.log10 if far else float
-    y = _Line(_padded(bend(low), bend(high)), bottom, 12)
-    x = _Line((min(p[0][0] for p in curves.values()), max(p[-1][0] for p in curves.values())), left, width - 8)
+    epochs, losses = zip(*points, strict=True)
+    far = min(losses) > 0 and max(losses) / min(losses) > 30
+    x = _Scale((min(epochs), max(epochs)), 46, 472)
+    y = _Scale(_padded(losses, math.log10 if far else float), 160, 12)
+    levels = _round_levels(losses) if far else ticks(*y.span, most=4)
     marks = []
-    for tick in _powers(low, high) if far else ticks(*y.span, most=4):
-        level = y(bend(tick))
-        marks.append(f'<line class="grid" x1="{left}" x2="{width - 8}" y1="{level}" y2="{level}"/>')
-        marks.append(f'<text x="{left - 8}" y="{level + 3.5}" text-anchor="end">{tick:g}</text>')
-    for tick in ticks(*x.span, most=6):
-        marks.append(f'<text x="{x(tick)}" y="{bottom + 16}" text-anchor="middle">{tick:g}</text>')
-    for part, points in curves.items():
-        path = " ".join(f"{x(epoch)},{y(bend(value))}" for epoch, value in points if math.isfinite(value))
-        title = f"{escape(part)}: {points[0][1]:.4g} to {points[-1][1]:.4g} in {len(points)} points"
-        marks.append(f'<polyline class="curve {escape(part)}" points="{path}"><title>{title}</title></polyline>')
-    marks.append(f'<text x="{width - 8}" y="{height - 2}" text-anchor="end">epoch</text>')
-    return _svg(width, height, marks, "loss curves", "loss")
+    for level in levels:
+        height = y(math.log10(level) if far else level)
+        marks += [
+            _line("grid", 46, height, 472, height),
+            _text(38, height + 4, f"{level:.3g}", "end"),
+        ]
+    marks += [_text(x(tick), 176, f"{tick:g}", "middle") for tick in ticks(*x.span, most=6)]
+    for part, line in kept.items():
+        path = " ".join(f"{x(epoch)},{y(math.log10(v) if far else v)}" for epoch, v in line)
+        title = _title(f"{part}: {line[0][1]:.4g} falls to {min(v for _, v in line):.4g}")
+        marks.append(f'<polyline class="curve {escape(part)}" points="{path}">{title}</polyline>')
+    return _svg(480, 192, [*marks, _text(472, 190, "epoch", "end")], "loss curves", "loss")
 
 
-def cost_chart(rows: Sequence[Mapping[str, Any]], span: tuple[float, float], lower_is_better: bool) -> str:
+def cost_chart(rows: Sequence[Mapping[str, Any]], span: Span, lower_is_better: bool) -> str:
     """What a better score costs: fit time (logarithmic) against mean score, better upwards.
 
-    A line joins the models that nobody beats in both.
+    A line joins the models that no other beats in both.
     """
-    width, height, left, bottom = 1000, 300, 60, 262
-    times = [math.log10(max(row["fit_seconds"], 1e-4)) for row in rows]
-    x = _Line(_padded(min(times), max(times)), left, width - 120)
-    y = _Line(span, 14, bottom) if lower_is_better else _Line(span, bottom, 14)
-    marks = []
-    for tick in ticks(*span, most=5):
-        marks.append(f'<line class="grid" x1="{left}" x2="{width}" y1="{y(tick)}" y2="{y(tick)}"/>')
-        marks.append(f'<text x="{left - 10}" y="{y(tick) + 3.5}" text-anchor="end">{tick:g}</text>')
+    times = [max(row["fit_seconds"], 1e-4) for row in rows]
+    x = _Scale(_padded(times, math.log10), 60, 880)
+    y = _Scale(span, *((16, 262) if lower_is_better else (262, 16)))
+    marks = [_text(1000, 302, "time of one fit", "end")]
+    for tick in ticks(*span, most=7):
+        marks += [
+            _line("grid", 60, y(tick), 1000, y(tick)),
+            _text(50, y(tick) + 4, f"{tick:g}", "end"),
+        ]
     for power in range(math.ceil(x.span[0]), math.floor(x.span[1]) + 1):
-        text = {-4: "0.1 ms", -3: "1 ms", -2: "10 ms", -1: "0.1 s"}.get(power, f"{10**power:g} s")
-        marks.append(f'<text x="{x(power)}" y="{bottom + 20}" text-anchor="middle">{text}</text>')
-    marks.append(f'<text x="{width}" y="{bottom + 34}" text-anchor="end">time of one fit</text>')
-    places = [(x(time), y(row["mean"]), row) for time, row in zip(times, rows, strict=True)]
-    front = _front(places)
-    marks.append(f'<polyline class="front" points="{" ".join(f"{px},{py}" for px, py in front)}"/>')
-    taken: list[tuple[float, float]] = []
-    for px, py, row in sorted(places, key=lambda place: place[1]):
-        name = escape(row["name"])
-        label = py + 4
-        while any(abs(label - other) < 13 and abs(px - near) < 150 for near, other in taken):
-            label += 1
-        taken.append((px, label))
-        gear = row["gear"].lower()
-        marks.append(f'<circle class="dot {gear}" cx="{px}" cy="{py}" r="5"><title>{name}: {row["mean"]:.4g}</title></circle>')
-        marks.append(f'<text class="name" x="{px + 10}" y="{label}">{name}</text>')
-    return _svg(width, height, marks, "fit time against score", "cost")
+        name = f"{10**power:g} s" if power > -3 else f"{10 ** (power + 3):g} ms"
+        marks.append(_text(x(power), 282, name, "middle"))
+    places = [(x(math.log10(time)), y(row["mean"])) for time, row in zip(times, rows, strict=True)]
+    path = " ".join(f"{across},{up}" for across, up in _front(places))
+    marks.append(f'<polyline class="front" points="{path}"/>')
+    for row, (across, up) in zip(rows, places, strict=True):
+        title = _title(f"{row['name']}: {row['mean']:.4g}")
+        at = f'cx="{across}" cy="{up}" r="5.5"'
+        marks.append(f'<circle class="dot {row["gear"].lower()}" {at}>{title}</circle>')
+    marks += _labels([row["name"] for row in rows], places)
+    return _svg(1000, 306, marks, "fit time against score", "cost")
 
 
 def lever(gear: str) -> str:
     """A gear gate: A for automatic, M for manual, the knob where the verdict put it."""
-    x = {"scikit-learn": 34, "PyTorch": 106}.get(gear, 70)
-    y = 70 if x == 70 else 40
+    x, y = {"scikit-learn": (34, 40), "PyTorch": (106, 40)}.get(gear, (70, 70))
     marks = [
         '<path class="gate" d="M34 40v60M106 40v60M34 70h72"/>',
-        '<text x="34" y="18" text-anchor="middle">A</text><text x="106" y="18" text-anchor="middle">M</text>',
+        _text(34, 16, "A", "middle"),
+        _text(106, 16, "M", "middle"),
         f'<circle class="knob {gear.lower()}" cx="{x}" cy="{y}" r="17"/>',
         f'<circle class="shine" cx="{x - 5}" cy="{y - 6}" r="4"/>',
     ]
     return _svg(140, 112, marks, f"gear: {gear}", "lever")
 
 
-class _Line:
-    """A linear scale from numbers to pixels."""
+class _Scale:
+    """Numbers to pixels; numbers beyond the span stay at its edge."""
 
-    def __init__(self, span: tuple[float, float], start: float, end: float) -> None:
+    def __init__(self, span: Span, start: float, end: float) -> None:
         self.span, self.start, self.end = span, start, end
 
     def __call__(self, value: float) -> float:
@@ -150,29 +149,69 @@ class _Line:
         return round(self.start + min(max(share, 0.0), 1.0) * (self.end - self.start), 1)
 
 
-def _padded(low: float, high: float) -> tuple[float, float]:
+def _padded(values: Sequence[float], bend: Any = float) -> Span:
+    """The span of bent values, with a margin."""
+    low, high = bend(min(values)), bend(max(values))
     edge = (high - low) * 0.06 or abs(low) * 0.1 or 1.0
     return low - edge, high + edge
 
 
-def _powers(low: float, high: float) -> list[float]:
-    """Powers of ten between low and high, every second or third where there are many."""
-    first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
-    return [10.0**power for power in range(first, last + 1, (last - first) // 5 + 1)]
+def _round_levels(values: Sequence[float]) -> list[float]:
+    """1, 10, 100, ... between the values; with 2 and 5 where those are few."""
+    low, high = min(values), max(values)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    digits = (1, 2, 5) if len(powers) < 3 else (1,)
+    return [n * 10.0**power for power in powers for n in digits if low <= n * 10.0**power <= high]
 
 
-def _front(places: Sequence[tuple[float, float, Any]]) -> list[tuple[float, float]]:
-    """Pixels of the models that are faster than all better ones, as steps."""
-    steps: list[tuple[float, float]] = []
-    for px, py, _ in sorted(places, key=lambda place: place[:2]):
-        if not steps or py < steps[-1][1]:
-            steps += [(px, steps[-1][1])] if steps else []
-            steps.append((px, py))
+def _front(places: Sequence[Place]) -> list[Place]:
+    """Steps along the places that are higher than all to their left."""
+    steps: list[Place] = []
+    for across, up in sorted(places):
+        if not steps or up < steps[-1][1]:
+            steps += [(across, steps[-1][1]), (across, up)] if steps else [(across, up)]
     return steps
 
 
-def _svg(width: float, height: float, marks: Sequence[str], label: str, kind: str) -> str:
-    return (
-        f'<svg class="{kind}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">'
-        f"{''.join(marks)}</svg>"
-    )
+def _labels(names: Sequence[str], places: Sequence[Place]) -> list[str]:
+    """Each name beside its dot: right, left, above or below, where it covers nothing."""
+    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in places]
+    found = []
+    for name, (x, y) in zip(names, places, strict=True):
+        long = 7.0 * len(name)
+        boxes = {
+            "start": (x + 9, y - 6, x + 9 + long, y + 6),
+            "end": (x - 9 - long, y - 6, x - 9, y + 6),
+            "above": (x - long / 2, y - 20, x + long / 2, y - 8),
+            "below": (x - long / 2, y + 8, x + long / 2, y + 20),
+        }
+        if boxes["end"][0] < 60:  # the numbers of the axis are there
+            del boxes["end"]
+        free = (side for side in boxes if not any(_overlap(boxes[side], box) for box in taken))
+        side = next(free, "start")
+        taken.append(boxes[side])
+        left, top, right, _ = boxes[side]
+        anchor = {"start": (left, "start"), "end": (right, "end")}.get(side, (x, "middle"))
+        found.append(_text(anchor[0], top + 10, name, anchor[1], "name"))
+    return found
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<line class="{kind}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>'
+
+
+def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
+    return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _title(text: str) -> str:
+    return f"<title>{escape(text)}</title>"
+
+
+def _svg(width: int, height: int, marks: Sequence[str], label: str, kind: str) -> str:
+    head = f'class="{kind}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}"'
+    return f"<svg {head}>{''.join(marks)}</svg>"

@@ -1,0 +1,229 @@
+"""Reading what a user has: CSV in its dialects, JSON, Parquet, arrays."""
+
+__all__ = ["UsageError", "has_column", "read_table", "wanted_target"]
+
+import csv
+import gzip
+import io
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from manumatic.errors import DataError, ManumaticError, MissingExtra, nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+COMMA_NUMBER = re.compile(r"\s*[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+\s*")
+POINT_NUMBER = re.compile(r"\s*[-+]?\d*\.\d+\s*")
+GROUPED = re.compile(r"\s*[-+]?\d{1,3}(\.\d{3})+,\d+\s*")
+READS = "CSV, TSV, JSON, Parquet; .npz with X and y; - for CSV from stdin"
+LIKELY_TARGETS = ("target", "y", "label", "class", "outcome", "response")
+
+
+class UsageError(ManumaticError, ValueError):
+    """The command line cannot be followed: exit code 2."""
+
+
+def read_table(path: str) -> tuple[Any, Any, list[str]]:
+    """Read a file.
+
+    Parameters
+    ----------
+    path : str
+        ``.csv``, ``.tsv``, ``.txt``, ``.json``, ``.jsonl`` (also with ``.gz`` behind it),
+        ``.parquet``, ``.npz`` with the arrays X and y, or ``-`` for CSV from standard input.
+
+    Returns
+    -------
+    X : DataFrame or ndarray
+        All columns; for ``.npz`` the array X.
+    y : ndarray or None
+        The array y of an ``.npz``.
+    notes : list of str
+        What had to be guessed.
+
+    Raises
+    ------
+    UsageError
+        There is no such file.
+    DataError
+        It holds no table.
+    """
+    notes: list[str] = []
+    kind, raw = _bytes(path)
+    if not raw.strip():
+        raise DataError(f"{path} is empty")
+    if kind == ".npz":
+        return *_arrays(path, raw), notes
+    if kind == ".parquet":
+        return _parquet(path, raw), None, notes
+    text = _decoded(path, raw, notes)
+    if kind in (".json", ".jsonl", ".ndjson"):
+        return _json(path, text, lines=kind != ".json"), None, notes
+    return _csv(path, text, "\t" if kind == ".tsv" else None, notes), None, notes
+
+
+def _bytes(path: str) -> tuple[str, bytes]:
+    """The suffix that says what is inside, and the bytes."""
+    if path == "-":
+        return ".csv", sys.stdin.buffer.read()
+    file = Path(path)
+    if not file.is_file():
+        here = [entry.name for entry in file.parent.glob("*")] if file.parent.is_dir() else []
+        what = "is a directory" if file.is_dir() else "no such file"
+        raise UsageError(f"{path}: {what}.{nearest(file.name, here)}")
+    raw = file.read_bytes()
+    if file.suffix.lower() == ".gz":
+        try:
+            return Path(file.stem).suffix.lower(), gzip.decompress(raw)
+        except (OSError, EOFError) as error:
+            raise DataError(f"{path} is no gzip file: {error}") from None
+    return file.suffix.lower(), raw
+
+
+def _decoded(path: str, raw: bytes, notes: list[str]) -> str:
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return raw.decode("utf-16", errors="replace")
+    strange = sum(byte < 32 and byte not in b"\t\n\r\f" for byte in raw[:10_000])
+    if strange > 0.01 * len(raw[:10_000]):
+        raise DataError(f"{path} is not text; give CSV, JSON or Parquet (with that suffix)")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        notes.append(f"{path} is not UTF-8 (byte {error.start}); read as Latin-1")
+        return raw.decode("latin-1")
+
+
+def _csv(path: str, text: str, separator: str | None, notes: list[str]) -> "pd.DataFrame":
+    import pandas as pd
+
+    lines = [line for line in text.splitlines()[:200] if line.strip()]
+    separator = separator or _separator(lines)
+    header, *cells = list(csv.reader(lines, delimiter=separator))
+    names = [name.strip() for name in header]
+    if separator != ",":
+        notes.append(f"columns are separated by {SEPARATORS[separator]}")
+    if not cells:
+        raise DataError(f"{path} has a header ({', '.join(names[:8])}) but no rows")
+    repeated = [name for name, count in Counter(filter(None, names)).items() if count > 1]
+    if repeated:
+        raise DataError(
+            f"{path}: column {repeated[0]!r} appears more than once; rename one of them"
+        )
+    if len(cells[0]) > len(names):
+        raise DataError(f"{path}: row 1 has {len(cells[0])} cells, the header {len(names)}")
+    decimal, thousands = _decimals(cells, separator, notes)
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text),
+            sep=separator,
+            decimal=decimal,
+            thousands=thousands,
+            skipinitialspace=True,
+            low_memory=False,
+        )
+    except pd.errors.ParserError as error:
+        raise DataError(f"{path}: {str(error).strip().splitlines()[-1]}") from None
+    return _without_index(frame.rename(columns=str.strip), notes)
+
+
+def _separator(lines: list[str]) -> str:
+    """The one that cuts most rows like the header, into the most cells."""
+
+    def fit(separator: str) -> tuple[float, int]:
+        widths = [len(row) for row in csv.reader(lines, delimiter=separator)]
+        alike = sum(width == widths[0] for width in widths) / len(widths)
+        return (alike, widths[0]) if widths[0] > 1 else (0.0, 0)
+
+    return max(SEPARATORS, key=fit)
+
+
+def _decimals(rows: list[list[str]], separator: str, notes: list[str]) -> tuple[str, str | None]:
+    """Decimal sign and thousands sign; where no comma separates columns, 3,5 may be a number."""
+    cells = [cell for row in rows for cell in row]
+    commas = sum(COMMA_NUMBER.fullmatch(cell) is not None for cell in cells)
+    if separator == "," or commas <= sum(
+        POINT_NUMBER.fullmatch(cell) is not None for cell in cells
+    ):
+        return ".", None
+    notes.append("numbers have decimal commas")
+    return ",", "." if any(GROUPED.fullmatch(cell) for cell in cells) else None
+
+
+def _without_index(frame: "pd.DataFrame", notes: list[str]) -> "pd.DataFrame":
+    """Nameless columns that are empty or count the rows come from a spreadsheet or from pandas."""
+    for name in [name for name in frame if name.startswith("Unnamed: ")]:
+        column = frame[name]
+        counts = range(len(frame)), range(1, len(frame) + 1)
+        if column.isna().all() or any(list(column) == list(count) for count in counts):
+            notes.append("a column without a name was left out: it is empty or counts the rows")
+            frame = frame.drop(columns=name)
+    return frame
+
+
+def _json(path: str, text: str, *, lines: bool) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        found = (
+            [json.loads(line) for line in text.splitlines() if line.strip()]
+            if lines
+            else json.loads(text)
+        )
+        frame = pd.DataFrame(found)
+    except ValueError as error:
+        raise DataError(f"{path} is no table in JSON: {error}") from None
+    if frame.empty or not all(isinstance(name, str) for name in frame):
+        raise DataError(f"{path} holds no rows; give a list of objects: [{{'a': 1, 'b': 2}}, ...]")
+    return frame
+
+
+def _parquet(path: str, raw: bytes) -> "pd.DataFrame":
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(io.BytesIO(raw))
+    except ImportError:
+        raise MissingExtra("pyarrow", "arrow") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is no Parquet file: {error}") from None
+
+
+def _arrays(path: str, raw: bytes) -> tuple[Any, Any]:
+    import numpy as np
+
+    try:
+        with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
+            return archive["X"], archive["y"]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path} does not hold the arrays X and y: {error}") from None
+
+
+def has_column(frame: "pd.DataFrame", name: str, path: str) -> str:
+    """The name, when the table has such a column."""
+    if name not in frame.columns:
+        raise UsageError(
+            f"no column {name!r} in {path}.{nearest(name, frame.columns)} {_columns(frame)}"
+        )
+    return name
+
+
+def wanted_target(frame: "pd.DataFrame", name: str | None, path: str) -> str:
+    """The column to predict; where none was named, an error that helps to name one."""
+    if name is not None:
+        return has_column(frame, name, path)
+    likely = [column for column in frame.columns if column.lower() in LIKELY_TARGETS]
+    hint = f" Perhaps --target {likely[0]}?" if len(likely) == 1 else ""
+    raise UsageError(
+        f"which column of {path} is to be predicted? Add --target NAME.{hint} {_columns(frame)}"
+    )
+
+
+def _columns(frame: "pd.DataFrame") -> str:
+    shown = [str(column) for column in frame.columns[:20]]
+    return f"Columns: {', '.join(shown)}{', ...' if frame.shape[1] > 20 else ''}"

@@ -1,0 +1,316 @@
+"""The way out: one plain PyTorch script that trains to the same weights, bit for bit.
+
+The loop in it is the source of parts/loop.py, the networks are the source of their classes; so it cannot drift from
+what ran.
+"""
+
+__all__ = ["eject"]
+
+import functools
+import io
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import libcst as cst
+import torch
+from torch import nn
+
+from manumatic.errors import EjectError
+from manumatic.gears.checkpoint import write_atomically
+from manumatic.gears.source import Source
+from manumatic.gears.specialise import PRESENT, specialise
+from manumatic.gears.stored import data_section, names_of
+from manumatic.gears.swap import complete
+from manumatic.parts.data import Batches
+from manumatic.parts.device import is_small
+from manumatic.parts.loop import closure_loop, evaluate, loop, update, validated
+from manumatic.parts.loss import Weighted
+from manumatic.parts.optimizer import schedule_settings, settings, wants_closure
+
+
+def eject(training: Any, path: str | Path | None = None) -> str:
+    """The script of a training, from its first step.
+
+    Parameters
+    ----------
+    training : Training
+    path : path, optional
+        Where to write it. Rows that are too many to be read go into a file beside it.
+
+    Raises
+    ------
+    EjectError
+        A component has no source that could be written down.
+    """
+    facts = training.facts
+    if facts.swapped:
+        raise EjectError(
+            f"training.{facts.swapped} was exchanged after the first step; a script cannot tell that story. "
+            "Exchange it before, or eject a fresh net.manual(X, y)"
+        )
+    if not isinstance(training.data, Batches) or facts.source is None:
+        raise EjectError(
+            f"the rows come from a {type(training.data).__name__}, which has no source; "
+            "give them as arrays or a DataFrame"
+        )
+    source = Source()
+    path = None if path is None else Path(path)
+    sections = {
+        "data": data_section(training, source, path),
+        "model": _model(training, source, path),
+        "loss": _loss(training, source),
+        "optimizer": _optimizer(training, source),
+        "loop": _loop(training, source),
+    }
+    text = _page(sections, source, is_small(training.model, training.data.batch_size))
+    compile(text, str(path or "<ejected>"), "exec")
+    if path is not None:
+        write_atomically(path, text.encode())
+    return text
+
+
+def _page(sections: dict[str, str], source: Source, one_thread: bool) -> str:
+    source.imports.add("import torch")
+    lines = _merged(source.imports)
+    standard = [line for line in lines if _is_standard(line)]
+    others = [line for line in lines if line not in standard]
+    head = f'"""Plain PyTorch, written by manumatic {version("manumatic")}."""\n'
+    parts = [head, "\n".join([*standard, "", *others]).strip() + "\n"]
+    if one_thread:
+        parts.append("torch.set_num_threads(1)  # a second one costs a small network more than it gives\n")
+    for number, (name, text) in enumerate(sections.items(), 1):
+        parts.append(f"# {number}. {name}\n{text.strip()}\n")
+    return "\n".join(parts)
+
+
+def _merged(imports: set[str]) -> list[str]:
+    """Sorted, with one line for each module: ``from torch import Tensor, nn``."""
+    names: dict[str, list[str]] = {}
+    for line in imports:
+        home, _, name = line.partition(" import ")
+        names.setdefault(home, []).extend([name] if name else [])
+    lines = [f"{home} import {', '.join(sorted(found))}" if found else home for home, found in names.items()]
+    return sorted(lines, key=lambda line: (line.startswith("from"), line))
+
+
+def _is_standard(line: str) -> bool:
+    return line.split()[1].partition(".")[0] in sys.stdlib_module_names
+
+
+def _model(training: Any, source: Source, path: Path | None) -> str:
+    facts = training.facts
+    spec, seed = facts.model, f"torch.manual_seed({facts.seed})"
+    before = set(source.definitions)
+    if isinstance(spec.net, nn.Module):
+        lines = [f"model = {source.of(spec.net)}", *_start(spec.net, source, path), seed]
+    else:
+        lines = [seed, f"model = {source.call(spec.net, spec.arguments)}"]
+    if facts.was_lazy:
+        first = "X" if names_of(training)[0] == "X" else "X_train"
+        lines.append(f"model.eval()({first}[:{len(facts.sample)}])  # lazy layers take their shapes")
+    if facts.device.type != "cpu":
+        lines.append(f"model.to({str(facts.device)!r})")
+    return "\n".join([*_defined_since(before, source), *lines])
+
+
+def _start(net: nn.Module, source: Source, path: Path | None) -> list[str]:
+    """The initial weights of a finished network."""
+    if path is None:
+        raise EjectError("the weights that a finished network starts from need a file; give eject a path")
+    buffer = io.BytesIO()
+    torch.save(net.state_dict(), buffer)
+    name = f"{path.stem}_start.pt"
+    write_atomically(path.with_name(name), buffer.getvalue())
+    source.imports.add("from pathlib import Path")
+    return [f'model.load_state_dict(torch.load(Path(__file__).with_name("{name}")))']
+
+
+def _defined_since(before: set[str], source: Source) -> list[str]:
+    return [f"\n{text}\n\n" for name, text in source.definitions.items() if name not in before]
+
+
+def _loss(training: Any, source: Source) -> str:
+    before = set(source.definitions)
+    loss = training.loss
+    if isinstance(loss, Weighted):
+        inside = loss.loss
+        if not isinstance(inside, nn.Module | functools.partial):
+            raise EjectError("a weighted loss without reduction= has no short source; give it one")
+        source.of(Weighted)
+        expression = f"Weighted({source.of(inside)})"
+    else:
+        expression = source.of(loss)
+    return "\n".join([*_defined_since(before, source), f"loss_fn = {expression}"])
+
+
+def _optimizer(training: Any, source: Source) -> str:
+    facts, optimizer = training.facts, training.optimizer
+    before = set(source.definitions)
+    kind, keywords = settings(facts.optimizer)
+    if isinstance(kind, functools.partial):
+        kind, keywords = kind.func, {**kind.keywords, **keywords}
+    lines, weights = [], "model.parameters()"
+    if facts.optimizer.groups:
+        lines.append("weights = dict(model.named_parameters())")
+        weights = _groups(training, source)
+    told = ", ".join(f"{name}={source.of(value)}" for name, value in keywords.items())
+    lines.append(f"optimizer = {source.of(kind)}({weights}{', ' if told else ''}{told})")
+    lines += _schedule(facts.optimizer.schedule, training, source)
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    return "\n".join([*_defined_since(before, source), *lines])
+
+
+def _groups(training: Any, source: Source) -> str:
+    names = {weight: name for name, weight in training.model.named_parameters()}
+    groups = []
+    changes = [dict(change) for _, change in training.facts.optimizer.groups] + [{}]
+    for group, change in zip(training.optimizer.param_groups, changes):
+        listed = ", ".join(f'weights["{names[weight]}"]' for weight in group["params"])
+        told = "".join(f", {source.of(name)}: {source.of(value)}" for name, value in change.items())
+        groups.append(f'{{"params": [{listed}]{told}}}')
+    return "[" + ", ".join(groups) + "]"
+
+
+def _schedule(schedule: Any, training: Any, source: Source) -> list[str]:
+    if schedule is None:
+        return []
+    spec = training.loop
+    steps = max(1, spec.epochs * -(-len(training.data) // spec.accumulate))
+    if isinstance(schedule, str):
+        kind, keywords = schedule_settings(schedule, training.optimizer.defaults["lr"], steps)
+    elif isinstance(schedule, functools.partial):
+        kind, keywords = schedule.func, schedule.keywords
+    else:
+        kind, keywords = schedule, {}
+    told = "".join(f", {name}={source.of(value)}" for name, value in keywords.items())
+    return [f"schedule = {source.of(kind)}(optimizer{told})"]
+
+
+def _loop(training: Any, source: Source) -> str:
+    spec, state, data = training.loop, training.state, training.data
+    complete(training)
+    closure = wants_closure(training.optimizer)
+    targets = ["y", "weight"] if training.facts.weighted else ["y"]
+    batches = "" if len(data) == 1 and spec.accumulate == 1 else "batches(epoch)"
+    known = {
+        "epochs": spec.epochs,
+        "start": 0,
+        "guard": False,
+        "accumulate": spec.accumulate,
+        "clip_norm": spec.clip_norm,
+        "len(data)": len(data),
+        "scaler": None if state.scaler is None else PRESENT,
+        "schedule": None if state.schedule is None else PRESENT,
+        "average": None if state.average is None else PRESENT,
+        "autocast": None if spec.precision in ("auto", "float32") else PRESENT,
+    }
+    body = specialise(
+        closure_loop if closure else loop,
+        known,
+        {"optimizer.step(closure)": "optimizer.step(closure)"},
+        drop=("yield",) if spec.accumulate > 1 else ("yield", "rows = 0"),
+        inline=(update,),
+        batches={"data.batches(epoch)": batches},
+        targets=targets,
+    )
+    lines = [_companions(training, source)]
+    if batches:
+        lines.append(_batches(training, targets))
+    if training.valid is not None and spec.uses_validation:
+        lines.append(_evaluate(training, targets, source))
+        body, ending = _with_validation(training, body)
+    else:
+        ending = []
+    body = _with_report(body, spec.epochs, bool(ending))
+    lines.append(cst.Module([*body, *ending]).code.strip())
+    if state.average is not None:
+        lines.append("model.load_state_dict(average.module.state_dict())")
+    lines.append("model.eval()")
+    return "\n".join(line for line in lines if line)
+
+
+def _companions(training: Any, source: Source) -> str:
+    """What goes with the loop: precision, scaler, average."""
+    spec, state, device = training.loop, training.state, training.facts.device.type
+    lines = []
+    if spec.precision not in ("auto", "float32"):
+        dtype = "float16" if spec.precision in ("float16", "fp16") else "bfloat16"
+        lines.append(f'autocast = torch.autocast("{device}", torch.{dtype})')
+    if state.scaler is not None:
+        lines.append(f'scaler = torch.amp.GradScaler("{device}")')
+    if state.average is not None:
+        source.imports.add("from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn")
+        lines.append(f"average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn({spec.ema}))")
+    if spec.clip_norm is not None:
+        source.imports.add("from torch import nn")
+    return "\n".join(lines)
+
+
+def _batches(training: Any, targets: list[str]) -> str:
+    data = training.data
+    names = names_of(training)
+    if not data.shuffle or data.batch_size >= data.n_rows:
+        split = ", ".join(f"{name}.split({data.batch_size})" for name in names)
+        return f"\n\ndef batches(epoch):\n    yield from zip({split})\n\n"
+    rows = ", ".join(f"{name}[rows]" for name in names)
+    where = "" if training.facts.device.type == "cpu" else f".to({str(training.facts.device)!r})"
+    return f"""
+
+def batches(epoch):
+    generator = torch.Generator().manual_seed(1_000_003 * {data.seed} + epoch)
+    order = torch.randperm(len({names[0]}), generator=generator){where}
+    for rows in order.split({data.batch_size}):
+        yield {rows}
+
+"""
+
+
+def _evaluate(training: Any, targets: list[str], source: Source) -> str:
+    size = training.valid.batch_size
+    split = ", ".join(f"{name}_valid.split({size})" for name in ["X", *targets])
+    body = specialise(
+        evaluate, {}, {}, batches={"data.batches(0)": f"zip({split})"}, targets=targets
+    )
+    text = cst.Module([]).code_for_node(cst.IndentedBlock(body)).strip("\n")
+    return f"\n\n@torch.no_grad()\ndef evaluate(model, loss_fn):\n{text.lstrip(chr(10))}\n\n"
+
+
+def _with_validation(training: Any, body: list[Any]) -> tuple[list[Any], list[Any]]:
+    """The loop with ``validated``'s statements at the end of each epoch, and its last ones behind."""
+    patience = training.loop.patience
+    known = {"step.last": True, "best.weights": PRESENT, "patience": patience}
+    model = "model" if training.state.average is None else "average.module"
+    rename = {
+        "evaluate(model, loss_fn, data)": f"evaluate({model}, loss_fn)",
+        "step.valid_loss": "valid_loss",
+        "step.epoch": "epoch",
+        "best.loss": "best_loss",
+        "best.epoch": "best_epoch",
+        "best.weights": "best_weights",
+        "model": model,
+    }
+    watching, *ending = specialise(validated, known, rename, drop=("yield",))
+    *before, epochs = body
+    begin = cst.parse_statement('best_loss, best_epoch, best_weights = float("inf"), -1, None')
+    together = cst.IndentedBlock([*epochs.body.body, *watching.body.body])
+    return [*before, begin, epochs.with_changes(body=together)], ending
+
+
+def _with_report(body: list[Any], epochs: int, validated: bool) -> list[Any]:
+    """A line five times in a run."""
+    *before, loop_over = body
+    valid = ", valid {valid_loss:.4f}" if validated else ""
+    every = max(1, epochs // 5)
+    text = 'print(f"epoch {epoch}, loss {loss.item():.4f}' + valid + '")'
+    report = cst.parse_statement(f"if epoch % {every} == 0:\n    {text}\n")
+    statements = list(loop_over.body.body)
+    stop = 1 if validated and isinstance(statements[-1], cst.If) and "break" in _text(statements[-1]) else 0
+    at = len(statements) - stop
+    statements.insert(at, report)
+    return [*before, loop_over.with_changes(body=cst.IndentedBlock(statements))]
+
+
+def _text(node: cst.CSTNode) -> str:
+    return cst.Module([]).code_for_node(node)

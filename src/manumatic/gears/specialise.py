@@ -1,0 +1,219 @@
+"""Partial evaluation of the loop's own source: a run's constants put in, the branches that it never takes cut away."""
+
+__all__ = ["PRESENT", "specialise"]
+
+import inspect
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import libcst as cst
+from libcst import matchers as m
+
+PRESENT = object()  # known to be there, but not a constant: its name stays
+
+
+def specialise(
+    function: Callable[..., Any],
+    known: dict[str, Any],
+    rename: dict[str, str],
+    *,
+    drop: Sequence[str] = (),
+    inline: Sequence[Callable[..., Any]] = (),
+    batches: dict[str, str] | None = None,
+    targets: Sequence[str] = ("y",),
+) -> list[Any]:
+    """The body of a function for one run.
+
+    Parameters
+    ----------
+    function : callable
+        Read from its own source file; comments are kept.
+    known : dict
+        Name → constant (or ``PRESENT``).  Dotted names (``"step.last"``) count, too.
+    rename : dict
+        Source text of an expression → source text to put in its place.
+    drop : sequence of str
+        Statements to leave out, by the beginning of their text.
+    inline : sequence of callable
+        Functions whose bodies take the place of a statement that calls them; their parameters have the names of
+        the arguments.
+    batches : dict
+        For each source of batches (``"data.batches(epoch)"``) what to write in its place: what is looped over, or an
+        empty string where there is one batch and no loop is needed.
+    targets : sequence of str
+        What ``*target`` stands for.
+    """
+    module = cst.parse_module(textwrap.dedent(inspect.getsource(function)))
+    definition = module.body[0]
+    assert isinstance(definition, cst.FunctionDef)
+    body = [s for s in definition.body.body if not _is_docstring(s)]
+    cut = _Specialise(known, rename, tuple(drop), inline, batches or {}, targets)
+    block = cst.IndentedBlock(body).visit(cut)
+    assert isinstance(block, cst.IndentedBlock)
+    return list(block.body)
+
+
+def _is_docstring(statement: Any) -> bool:
+    return m.matches(statement, m.SimpleStatementLine([m.Expr(m.SimpleString())]))
+
+
+def text_of(node: cst.CSTNode) -> str:
+    """The source of a node."""
+    return cst.Module([]).code_for_node(node)
+
+
+class _Specialise(cst.CSTTransformer):
+    def __init__(
+        self,
+        known: dict[str, Any],
+        rename: dict[str, str],
+        drop: tuple[str, ...],
+        inline: Sequence[Callable[..., Any]],
+        batches: dict[str, str],
+        targets: Sequence[str],
+    ) -> None:
+        self.known, self.rename, self.drop = known, rename, drop
+        self.inline = {function.__name__: function for function in inline}
+        self.batches, self.targets = batches, targets
+
+    def visit_Param(self, node: cst.Param) -> bool:
+        return False  # names of parameters are not values
+
+    def leave_Arg(self, original: cst.Arg, updated: cst.Arg) -> cst.Arg:
+        return updated.with_changes(keyword=original.keyword)  # nor are those of keywords
+
+    def leave_Attribute(self, original: cst.Attribute, updated: cst.Attribute) -> Any:
+        return updated.with_changes(attr=original.attr)
+
+    def on_leave(self, original: Any, updated: Any) -> Any:
+        if isinstance(original, cst.BaseExpression):
+            text = text_of(original.with_changes(lpar=[], rpar=[]))
+            if text in self.rename:
+                return cst.parse_expression(self.rename[text])
+            if self._is_constant(text):
+                return cst.parse_expression(repr(self.known[text]))
+        return super().on_leave(original, updated)
+
+    def _is_constant(self, text: str) -> bool:
+        return text in self.known and self.known[text] is not PRESENT
+
+    # --- branches ------------------------------------------------------------------------------------------------
+
+    def decide(self, test: cst.BaseExpression) -> Any:
+        """True, False, or what is left of the test."""
+        if isinstance(test, cst.BooleanOperation):
+            return self._decide_both(test)
+        value = self._value(test)
+        if value is not _OPEN:
+            return bool(value)
+        if isinstance(test, cst.UnaryOperation) and isinstance(test.operator, cst.Not):
+            inside = self.decide(test.expression)
+            return (not inside) if isinstance(inside, bool) else test
+        return test
+
+    def _decide_both(self, test: cst.BooleanOperation) -> Any:
+        left, right = self.decide(test.left), self.decide(test.right)
+        absorbing = isinstance(test.operator, cst.Or)  # True or x; False and x
+        if left is absorbing or right is absorbing:
+            return absorbing
+        if isinstance(left, bool):
+            return right
+        if isinstance(right, bool):
+            return left
+        return test.with_changes(left=left, right=right)
+
+    def _value(self, test: cst.BaseExpression) -> Any:
+        text = text_of(test.with_changes(lpar=[], rpar=[]))
+        if text in self.known:
+            return self.known[text]
+        if not isinstance(test, cst.Comparison) or len(test.comparisons) != 1:
+            return _OPEN
+        left, comparison = text_of(test.left), test.comparisons[0]
+        if left not in self.known:
+            return _OPEN
+        value, right = self.known[left], text_of(comparison.comparator)
+        if right == "None":
+            return (value is None) is isinstance(comparison.operator, cst.Is)
+        if value is PRESENT or not right.lstrip("-").isdigit():
+            return _OPEN
+        return eval(f"{value!r} {text_of(comparison.operator)} {right}", {})  # two literals of our own
+
+    def leave_If(self, original: cst.If, updated: cst.If) -> Any:
+        verdict = self.decide(original.test)
+        if verdict is True:
+            return _spliced(updated.body.body, updated.leading_lines)
+        if verdict is False:
+            if updated.orelse is None:
+                return cst.RemoveFromParent()
+            if isinstance(updated.orelse, cst.If):
+                return updated.orelse
+            return _spliced(updated.orelse.body.body, updated.leading_lines)
+        return updated.with_changes(test=verdict.visit(self)) if verdict is not original.test else updated
+
+    def leave_IfExp(self, original: cst.IfExp, updated: cst.IfExp) -> Any:
+        verdict = self.decide(original.test)
+        if not isinstance(verdict, bool):
+            return updated
+        chosen = updated.body if verdict else updated.orelse
+        if isinstance(chosen, cst.Name | cst.Call | cst.Attribute):
+            return chosen
+        return chosen.with_changes(lpar=updated.lpar, rpar=updated.rpar)
+
+    def leave_With(self, original: cst.With, updated: cst.With) -> Any:
+        """``with autocast or contextlib.nullcontext():`` is no context when there is no autocast."""
+        item = original.items[0].item
+        if not isinstance(item, cst.BooleanOperation) or text_of(item.left) not in self.known:
+            return updated
+        if self.known[text_of(item.left)] is None:
+            return _spliced(updated.body.body, updated.leading_lines)
+        return updated.with_changes(items=[cst.WithItem(item.left)])
+
+    # --- statements and calls ------------------------------------------------------------------------------------
+
+    def leave_SimpleStatementLine(self, original: Any, updated: Any) -> Any:
+        text = text_of(original.with_changes(leading_lines=[])).strip()
+        if any(text.startswith(beginning) for beginning in self.drop):
+            return cst.RemoveFromParent()
+        name = text.partition("(")[0]
+        if name in self.inline:
+            body = specialise(self.inline[name], self.known, self.rename, drop=self.drop)
+            return _spliced(body, updated.leading_lines)
+        return updated
+
+    def leave_FunctionDef(self, original: cst.FunctionDef, updated: cst.FunctionDef) -> Any:
+        return updated.with_changes(returns=None)
+
+    def leave_For(self, original: cst.For, updated: cst.For) -> Any:
+        """``for batch, X, *target in data.batches(epoch)`` with this run's names."""
+        source = text_of(original.iter)
+        if source not in self.batches:
+            return updated
+        if not self.batches[source]:
+            return _spliced(updated.body.body, updated.leading_lines)
+        names = ", ".join(["X", *self.targets])
+        found = self.batches[source]
+        if m.findall(updated.body, m.Name("batch")):
+            names, found = f"batch, ({names})", f"enumerate({found})"
+        target = cst.parse_statement(f"for {names} in x: pass")
+        assert isinstance(target, cst.For)
+        return updated.with_changes(target=target.target, iter=cst.parse_expression(found))
+
+    def leave_Call(self, original: cst.Call, updated: cst.Call) -> Any:
+        """``range(0, n)`` is written ``range(n)``, and ``*target`` by its names."""
+        if m.matches(updated, m.Call(m.Name("range"), [m.Arg(m.Integer("0")), m.Arg()])):
+            return updated.with_changes(args=updated.args[1:])
+        if updated.args and m.matches(updated.args[-1], m.Arg(m.Name("target"), star="*")):
+            names = [cst.Arg(cst.Name(name)) for name in self.targets]
+            return updated.with_changes(args=[*updated.args[:-1], *names])
+        return updated
+
+
+_OPEN = object()
+
+
+def _spliced(statements: Sequence[Any], leading_lines: Sequence[Any]) -> Any:
+    """The statements in place of the one that held them, with its comments above."""
+    first, *rest = statements
+    first = first.with_changes(leading_lines=[*leading_lines, *first.leading_lines])
+    return cst.FlattenSentinel([first, *rest])

@@ -1,0 +1,225 @@
+"""The data section of an ejected script: rows written into it, or into a file beside it, and read as they were."""
+
+__all__ = ["data_section", "names_of"]
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import clone
+
+from manumatic.errors import EjectError
+from manumatic.gears.checkpoint import write_atomically
+from manumatic.gears.source import Source
+from manumatic.parts.data import split_settings
+
+FEW = 60  # numbers that a reader takes in at a glance
+
+
+def names_of(training: Any) -> list[str]:
+    """The script's names of the training tensors; where batches are cut, ``X`` and ``y`` name a batch."""
+    whole = len(training.data) == 1 and training.loop.accumulate == 1
+    tensors = ["X", "y", "weight"][: len(training.data.tensors)]
+    return tensors if whole else [f"{name}_train" for name in tensors]
+
+
+def data_section(training: Any, source: Source, path: Path | None) -> str:
+    """Code that leaves the training tensors, and those of the validation rows, under their names."""
+    facts = training.facts
+    names = names_of(training)
+    X, y, *weight = training.data.tensors
+    plain = facts.preparation.preprocess is None and facts.preparation.target is None
+    if plain and training.valid is None and not weight and X.ndim == 2 and X.numel() <= FEW:
+        return f"{names[0]} = {_literal(X)}\n{names[1]} = {_literal(y)}{_on(facts.device, names)}"
+    if path is None:
+        raise EjectError("these rows need a file beside the script; give eject a path")
+    if training.valid is not None and isinstance(facts.data.validation, tuple):
+        raise EjectError("validation rows of your own are not written; give a share, mm.Data(validation=0.1)")
+    lines = [_read(facts, source, path), *_targets(facts, source)]
+    lines += _split(training, source)
+    lines += _numbers(training, source, names)
+    return "\n".join(line for line in lines if line) + _on(facts.device, names)
+
+
+def _literal(tensor: torch.Tensor) -> str:
+    """Numbers with as many digits as float32 has."""
+
+    def short(value: Any) -> Any:
+        if isinstance(value, list):
+            return [short(item) for item in value]
+        return float(str(np.float32(value))) if tensor.is_floating_point() else value
+
+    return f"torch.tensor({short(tensor.tolist())})"
+
+
+def _on(device: torch.device, names: list[str]) -> str:
+    if device.type == "cpu":
+        return ""
+    moved = ", ".join(f'{name}.to("{device}")' for name in names)
+    return f"\n{', '.join(names)} = {moved}"
+
+
+def _read(facts: Any, source: Source, path: Path) -> str:
+    """Write the rows beside the script, and say how to read them."""
+    rows = facts.source
+    source.imports |= {"from pathlib import Path", "import numpy as np"}
+    if isinstance(rows.X, pd.DataFrame):
+        return _csv(rows, source, path)
+    X = rows.X.astype(str) if rows.X.dtype == object else rows.X
+    stored = {"X": X, "y": _without_objects(rows.y)}
+    if rows.weight is not None:
+        stored["weight"] = rows.weight
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **stored)
+    name = f"{path.stem}.npz"
+    write_atomically(path.with_name(name), buffer.getvalue())
+    text = f'stored = np.load(Path(__file__).with_name("{name}"))\nrows, target = stored["X"], stored["y"]'
+    return text + ('\nweights = stored["weight"]' if rows.weight is not None else "")
+
+
+def _without_objects(y: np.ndarray) -> np.ndarray:
+    if y.dtype != object:
+        return y
+    if not all(isinstance(label, str) for label in y.ravel()):
+        raise EjectError(f"labels of mixed types ({y.ravel()[0]!r}, ...) cannot be written; make them strings")
+    return y.astype(str)
+
+
+def _csv(rows: Any, source: Source, path: Path) -> str:
+    source.imports.add("import pandas as pd")
+    table = rows.X.copy()
+    if not all(isinstance(name, str) for name in table.columns):
+        raise EjectError("columns without names cannot be written; name them with strings")
+    y = rows.y.reshape(len(rows.y), -1)
+    targets = ["target"] if y.shape[1] == 1 else [f"target_{i}" for i in range(y.shape[1])]
+    extra = targets + (["weight"] if rows.weight is not None else [])
+    taken = [name for name in extra if name in table.columns]
+    if taken:
+        raise EjectError(f"the column {taken[0]!r} has the name that the script gives the target; rename it")
+    kinds = {name: _dtype(column) for name, column in table.items()}
+    dates = [name for name, kind in kinds.items() if kind == "date"]
+    told = {n: kind for n, kind in kinds.items() if kind not in ("date", "float64", "int64", "bool")}
+    for i, name in enumerate(targets):
+        table[name] = y[:, i]
+    if rows.weight is not None:
+        table["weight"] = rows.weight
+    content = table.to_csv(index=False)
+    options: dict[str, Any] = {"dtype": told} if told else {}
+    options |= {"parse_dates": dates} if dates else {}
+    options |= {"keep_default_na": False, "na_values": [""]}
+    if pd.__version__ < "3":  # before, the last digit could be lost
+        options["float_precision"] = "round_trip"
+    again = pd.read_csv(io.StringIO(content), **options)[list(rows.X.columns)]
+    _compare(rows.X.reset_index(drop=True), again)
+    name = f"{path.stem}.csv"
+    write_atomically(path.with_name(name), content.encode())
+    keywords = ",\n    ".join(f"{key}={source.of(value)}" for key, value in options.items())
+    read = f'rows = pd.read_csv(\n    Path(__file__).with_name("{name}"),\n    {keywords},\n)'
+    taking = "rows.pop(\"target\").to_numpy()" if len(targets) == 1 else f"rows[{targets}].to_numpy()"
+    lines = [read, f"target = {taking}"]
+    if len(targets) > 1:
+        lines.append(f"rows = rows.drop(columns={targets})")
+    if rows.weight is not None:
+        lines.append('weights = rows.pop("weight").to_numpy()')
+    return "\n".join(lines)
+
+
+def _dtype(column: pd.Series) -> str:
+    kind = column.dtype
+    if isinstance(kind, np.dtype) and kind.kind in "fiub":
+        return str(kind)
+    if pd.api.types.is_datetime64_any_dtype(kind):
+        return "date"
+    if isinstance(kind, pd.CategoricalDtype):
+        return "str" if pd.api.types.is_string_dtype(kind.categories) else str(kind.categories.dtype)
+    if isinstance(kind, pd.api.extensions.ExtensionDtype) and kind.kind in "fiub":
+        return str(kind)
+    return "str"
+
+
+def _compare(before: pd.DataFrame, after: pd.DataFrame) -> None:
+    """What is read back must mean the same: equal words and numbers, the same cells missing."""
+    for name in before.columns:
+        one, two = before[name], after[name]
+        same = (one.isna().to_numpy() == two.isna().to_numpy()).all()
+        if same:
+            kept = ~one.isna().to_numpy()
+            same = [str(v) for v in one[kept]] == [str(v) for v in two[kept]]
+        if not same:
+            raise EjectError(
+                f"column {name!r} ({one.dtype}) does not survive a CSV file; make it numbers, dates or strings"
+            )
+
+
+def _targets(facts: Any, source: Source) -> list[str]:
+    if facts.task.kind not in ("binary", "multiclass"):
+        return []
+    source.imports.add("import numpy as np")
+    return ["classes, target = np.unique(target, return_inverse=True)"]
+
+
+def _split(training: Any, source: Source) -> list[str]:
+    if training.valid is None:
+        return []
+    facts = training.facts
+    labels = facts.source.y if facts.task.kind in ("binary", "multiclass") else None
+    n_rows = len(facts.source)
+    held_out, stratified = split_settings(n_rows, facts.data.validation, labels)
+    source.imports |= {"from sklearn.model_selection import train_test_split", "import numpy as np"}
+    stratify = ", stratify=target" if stratified else ""
+    return [
+        f"train, valid = train_test_split(np.arange({n_rows}), test_size={held_out}, "
+        f"random_state={facts.seed}{stratify})"
+    ]
+
+
+def _numbers(training: Any, source: Source, names: list[str]) -> list[str]:
+    """Preprocessing fitted on the training rows, and the tensors."""
+    facts, lines = training.facts, []
+    preparation = facts.preparation
+    held = training.valid is not None
+    frame = isinstance(facts.source.X, pd.DataFrame)
+    train = ("rows.iloc[train]" if frame else "rows[train]") if held else "rows"
+    valid = "rows.iloc[valid]" if frame else "rows[valid]"
+    target, held_target = ("target[train]", "target[valid]") if held else ("target", "")
+    if preparation.preprocess is not None:
+        before = set(source.definitions)
+        expression = source.of(clone(preparation.preprocess))
+        lines += [f"\n\n{text}\n\n" for name, text in source.definitions.items() if name not in before]
+        lines.append(f"preprocess = {expression}")
+        train, valid = f"preprocess.fit_transform({train}, {target})", f"preprocess.transform({valid})"
+    lines.append(f"{names[0]} = {_tensor(train)}")
+    if preparation.target is not None:
+        lines.append(f"scaler = {source.of(clone(preparation.target))}.fit({_column(target, facts)})")
+        target = f"scaler.transform({_column(target, facts)})"
+        held_target = f"scaler.transform({_column(held_target, facts)})"
+    lines.append(f"{names[1]} = {_target(target, training)}")
+    if held:
+        lines.append(f"X_valid = {_tensor(valid)}")
+        lines.append(f"y_valid = {_target(held_target, training)}")
+    if facts.weighted:
+        lines.append(f"{names[2]} = {_tensor('weights[train]' if held else 'weights')}")
+        lines += [f"weight_valid = {_tensor('weights[valid]')}"] if held else []
+    return lines
+
+
+def _column(target: str, facts: Any) -> str:
+    return target if facts.task.n_outputs > 1 else f"{target}.reshape(-1, 1)"
+
+
+def _tensor(numbers: str) -> str:
+    return f"torch.tensor(np.asarray({numbers}, dtype=np.float32))"
+
+
+def _target(target: str, training: Any) -> str:
+    y = training.data.y
+    if not y.is_floating_point():
+        return f"torch.tensor({target})"
+    facts = training.facts
+    if facts.task.kind in ("binary", "multiclass") and y.ndim == 2 and y.shape[1] > 1:
+        return f"torch.eye(len(classes))[{target}]"
+    shape = ", ".join(["-1", *map(str, facts.out_shape)])
+    return f"{_tensor(target)}.reshape({shape})"
