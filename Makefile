@@ -8,8 +8,8 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraint
 all: check test
 
 demo: .venv/core        ## compare scikit-learn and PyTorch on bundled data, and name the report
-	$(BIN)/manumatic compare --out demo
-	@echo "The report: demo/report.html"
+	$(BIN)/manumatic compare --out demo --force
+	@echo "The report is $(CURDIR)/demo/report.html"
 
 test: .venv/dev         ## the quick tests, the examples in the docstrings among them
 	$(BIN)/pytest -q -n auto

@@ -100,6 +100,14 @@ def test_the_command_lines_of_a_page_are_right(page: Path, line: str) -> None:
             assert (ROOT / rest[0]).is_file()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    """``parts/loop.py`` in backquotes, below the root or below the package."""
+    named = re.findall(r"`([\w./-]+(?:/|\.(?:py|md|toml|txt)))`", page.read_text(encoding="utf-8"))
+    places = (ROOT, ROOT / "src" / "manumatic", page.parent)
+    assert [name for name in named if not any((at / name).exists() for at in places)] == []
+
+
 def parse(arguments: list[str]) -> None:
     """Let the command line's own parser read them; it exits on what it does not know."""
     from manumatic.cli.main import build_parser

@@ -1,19 +1,28 @@
 """Everything that manumatic raises on purpose.
 
     ManumaticError
-    ├── DataError        (ValueError)          the data cannot be used: what, the value, how to fix it
-    ├── ComponentError   (ValueError)          one of the five components cannot be used as given
-    ├── DivergedError    (FloatingPointError)  the loss left the finite numbers; the last finite weights are kept
+    ├── DataError        (ValueError)          the data cannot be used
+    ├── ComponentError   (ValueError)          a component cannot be used as given
+    ├── DivergedError    (FloatingPointError)  the loss left the finite numbers
     ├── EjectError       (ValueError)          this run has no plain PyTorch script
-    └── MissingExtra     (ImportError)         an optional package is needed; the message is the pip line
+    └── MissingExtra     (ImportError)         an optional package is missing
 
 Each is also the built-in exception that scikit-learn's users already catch.
 """
 
-__all__ = ["ComponentError", "DataError", "DivergedError", "EjectError", "ManumaticError", "MissingExtra", "nearest"]
+__all__ = [
+    "ComponentError",
+    "DataError",
+    "DivergedError",
+    "EjectError",
+    "ManumaticError",
+    "MissingExtra",
+    "nearest",
+]
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class ManumaticError(Exception):
@@ -42,7 +51,9 @@ class DivergedError(ManumaticError, FloatingPointError):
         self.epoch = epoch
         self.batch = batch
 
-    def __reduce__(self):  # exceptions travel between joblib's processes by their arguments
+    def __reduce__(
+        self,
+    ) -> tuple[Any, ...]:  # joblib's processes send exceptions by their arguments
         return type(self), (self.args[0], self.epoch, self.batch)
 
 
@@ -65,7 +76,7 @@ class MissingExtra(ManumaticError, ImportError):
         super().__init__(f'this needs {package}: pip install "manumatic[{extra}]"')
         self.package, self.extra = package, extra
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.package, self.extra)
 
 

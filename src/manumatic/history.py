@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class Record(NamedTuple):
-    """One value: ``part`` is "train" or "valid", ``name`` is "loss", a metric or a learning rate."""
+    """One value: ``part`` is "train" or "valid", ``name`` is "loss" or a metric."""
 
     epoch: int
     step: int

@@ -1,8 +1,8 @@
-"""What the automatic gear decided and why: one row a decision, in the words of the five components."""
+"""What the automatic gear decided and why, in the words of the five components."""
 
 __all__ = ["Entry", "Logbook"]
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PARTS = ("data", "model", "loss", "optimizer", "loop")
 
@@ -33,7 +33,7 @@ class Logbook(list[Entry]):
         self.append(Entry(part, did, why))
 
     @property
-    def frame(self):
+    def frame(self) -> Any:
         """The rows as a pandas DataFrame with the columns part, did, why."""
         import pandas as pd
 

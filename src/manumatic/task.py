@@ -26,7 +26,8 @@ class Task:
     flat : bool
         The target was one-dimensional, so predictions are too.
     in_shape : tuple of int
-        One row as the model sees it, after preprocessing: ``(features,)`` or ``(channels, height, width)``.
+        One row as the model sees it, after preprocessing: ``(features,)`` or ``(channels, height,
+        width)``.
     """
 
     kind: str
@@ -48,9 +49,7 @@ class Task:
         return self.n_outputs
 
 
-def read_target(
-    y: Any, *, classification: bool, classes: Any = None
-) -> tuple[Task, np.ndarray]:
+def read_target(y: Any, *, classification: bool, classes: Any = None) -> tuple[Task, np.ndarray]:
     """Settle the target: what kind it is, and its values as numbers.
 
     Parameters
@@ -65,7 +64,8 @@ def read_target(
     task : Task
         With ``in_shape`` still empty.
     values : ndarray
-        Class numbers (n,) of int64, indicators (n, labels) of float32, or floats (n,) / (n, outputs).
+        Class numbers (n,) of int64, indicators (n, labels) of float32, or floats (n,) / (n,
+        outputs).
 
     Raises
     ------
@@ -103,8 +103,8 @@ def _labels(y: Any, known: Any) -> tuple[Task, np.ndarray]:
         return Task("multilabel", np.arange(n_labels), n_labels, False), values.astype(np.float32)
     if kind == "multiclass-multioutput":
         raise DataError(
-            f"y has {np.shape(y)[1]} columns of several classes each; a Classifier learns one such column, "
-            "or many of 0 and 1 (multilabel). Fit one Classifier a column: "
+            f"y has {np.shape(y)[1]} columns of several classes each; a Classifier learns one such "
+            "column, or many of 0 and 1 (multilabel). Fit one Classifier a column: "
             "sklearn.multioutput.MultiOutputClassifier(net)"
         )
     labels = column_or_1d(y, warn=True)
@@ -113,7 +113,9 @@ def _labels(y: Any, known: Any) -> tuple[Task, np.ndarray]:
         values = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
         if not np.array_equal(classes[values], labels):
             stranger = labels[classes[values] != labels][0]
-            raise DataError(f"y holds the label {stranger!r}, which is not among the classes {classes}")
+            raise DataError(
+                f"y holds the label {stranger!r}, which is not among the classes {classes}"
+            )
     else:
         classes, values = np.unique(labels, return_inverse=True)
     if len(classes) < 2:

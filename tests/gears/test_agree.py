@@ -13,10 +13,12 @@ from torch import nn
 
 import manumatic as mm
 
-# Each script runs in a process of its own, forked from one that has imported what all of them import.
+# Each script runs in a process of its own, forked from one that has imported what all of them
+# import.
 RUNNER = """
 import os, runpy, sys, warnings
-import torch, pandas, sklearn.compose, sklearn.pipeline, sklearn.model_selection, torch.optim.swa_utils
+import torch, pandas, sklearn.compose, sklearn.pipeline, sklearn.model_selection
+import torch.optim.swa_utils
 warnings.simplefilter("error", RuntimeWarning)
 for line in sys.stdin:
     if os.fork() == 0:
@@ -110,9 +112,15 @@ def data(**changes):
 
 FEW = mm.Loop(epochs=3)
 CASES = {
-    "full batch": (mm.Regressor("linear", data=data(batch_size=None), optimizer="sgd", loop=FEW), numbers()),
+    "full batch": (
+        mm.Regressor("linear", data=data(batch_size=None), optimizer="sgd", loop=FEW),
+        numbers(),
+    ),
     "batches": (mm.Regressor(Net, data=data(), optimizer=adam(), loop=FEW), numbers()),
-    "in order": (mm.Regressor(Net, data=data(shuffle=False), optimizer=adam(), loop=FEW), numbers()),
+    "in order": (
+        mm.Regressor(Net, data=data(shuffle=False), optimizer=adam(), loop=FEW),
+        numbers(),
+    ),
     "auto": (mm.Regressor(loop=FEW), numbers()),
     "auto classes": (mm.Classifier(loop=FEW), labels()),
     "auto table": (mm.Regressor(loop=FEW), table()),
@@ -122,63 +130,136 @@ CASES = {
         (table()[0], np.where(table()[1] > 0, "yes", "no")),
     ),
     "patience": (
-        mm.Classifier(Net, data=data(validation=0.3), optimizer=mm.Optimizer("adam", lr=0.3), loop=mm.Loop(30, patience=1)),
+        mm.Classifier(
+            Net,
+            data=data(validation=0.3),
+            optimizer=mm.Optimizer("adam", lr=0.3),
+            loop=mm.Loop(30, patience=1),
+        ),
         labels(),
     ),
-    "keep best": (mm.Classifier(Net, data=data(validation=20), loop=mm.Loop(4, keep="best")), labels()),
-    "clip": (mm.Regressor(Net, data=data(), optimizer=adam(), loop=mm.Loop(3, clip_norm=0.1)), numbers()),
-    "accumulate": (mm.Regressor(Net, data=data(), optimizer=adam(), loop=mm.Loop(3, accumulate=3)), numbers()),
+    "keep best": (
+        mm.Classifier(Net, data=data(validation=20), loop=mm.Loop(4, keep="best")),
+        labels(),
+    ),
+    "clip": (
+        mm.Regressor(Net, data=data(), optimizer=adam(), loop=mm.Loop(3, clip_norm=0.1)),
+        numbers(),
+    ),
+    "accumulate": (
+        mm.Regressor(Net, data=data(), optimizer=adam(), loop=mm.Loop(3, accumulate=3)),
+        numbers(),
+    ),
     "accumulate full": (
-        mm.Regressor("mlp", data=data(batch_size=None), optimizer=adam(), loop=mm.Loop(3, accumulate=2)),
+        mm.Regressor(
+            "mlp", data=data(batch_size=None), optimizer=adam(), loop=mm.Loop(3, accumulate=2)
+        ),
         numbers(),
     ),
     "ema": (mm.Regressor(Net, data=data(), optimizer=adam(), loop=mm.Loop(3, ema=0.8)), numbers()),
     "ema, best": (
-        mm.Regressor(Net, data=data(validation=0.2), optimizer=adam(), loop=mm.Loop(4, ema=0.8, keep="best", clip_norm=1.0)),
+        mm.Regressor(
+            Net,
+            data=data(validation=0.2),
+            optimizer=adam(),
+            loop=mm.Loop(4, ema=0.8, keep="best", clip_norm=1.0),
+        ),
         numbers(),
     ),
-    "bfloat16": (mm.Regressor(Net, data=data(), optimizer=adam(), loop=mm.Loop(3, precision="bfloat16")), numbers()),
-    "float16": (mm.Regressor("mlp", data=data(), optimizer=adam(), loop=mm.Loop(3, precision="float16", clip_norm=1.0)), numbers()),
+    "bfloat16": (
+        mm.Regressor(Net, data=data(), optimizer=adam(), loop=mm.Loop(3, precision="bfloat16")),
+        numbers(),
+    ),
+    "float16": (
+        mm.Regressor(
+            "mlp",
+            data=data(),
+            optimizer=adam(),
+            loop=mm.Loop(3, precision="float16", clip_norm=1.0),
+        ),
+        numbers(),
+    ),
     "float16, accumulate": (
-        mm.Regressor("mlp", data=data(), optimizer=adam(), loop=mm.Loop(2, precision="float16", accumulate=2)),
+        mm.Regressor(
+            "mlp", data=data(), optimizer=adam(), loop=mm.Loop(2, precision="float16", accumulate=2)
+        ),
         numbers(),
     ),
-    "cosine": (mm.Regressor(Net, data=data(), optimizer=adam(schedule="cosine"), loop=FEW), numbers()),
-    "one cycle": (mm.Regressor(Net, data=data(), optimizer=adam(schedule="one_cycle"), loop=FEW), numbers()),
-    "linear schedule": (mm.Regressor(Net, data=data(), optimizer=adam(schedule="linear"), loop=FEW), numbers()),
+    "cosine": (
+        mm.Regressor(Net, data=data(), optimizer=adam(schedule="cosine"), loop=FEW),
+        numbers(),
+    ),
+    "one cycle": (
+        mm.Regressor(Net, data=data(), optimizer=adam(schedule="one_cycle"), loop=FEW),
+        numbers(),
+    ),
+    "linear schedule": (
+        mm.Regressor(Net, data=data(), optimizer=adam(schedule="linear"), loop=FEW),
+        numbers(),
+    ),
     "schedule of torch": (
         mm.Regressor(
             Net,
             data=data(),
-            optimizer=adam(schedule=functools.partial(torch.optim.lr_scheduler.StepLR, step_size=4)),
+            optimizer=adam(
+                schedule=functools.partial(torch.optim.lr_scheduler.StepLR, step_size=4)
+            ),
             loop=FEW,
         ),
         numbers(),
     ),
     "groups": (
-        mm.Regressor(Net, data=data(), optimizer=adam(groups=[("last.*", {"lr": 0.1}), ("norm.*", {"lr": 0.0})]), loop=FEW),
+        mm.Regressor(
+            Net,
+            data=data(),
+            optimizer=adam(groups=[("last.*", {"lr": 0.1}), ("norm.*", {"lr": 0.0})]),
+            loop=FEW,
+        ),
         numbers(),
     ),
     "sgd momentum": (
-        mm.Regressor(Net, data=data(), optimizer=mm.Optimizer("sgd", lr=0.01, momentum=0.9, nesterov=True), loop=FEW),
+        mm.Regressor(
+            Net,
+            data=data(),
+            optimizer=mm.Optimizer("sgd", lr=0.01, momentum=0.9, nesterov=True),
+            loop=FEW,
+        ),
         numbers(),
     ),
     "rmsprop": (mm.Regressor(Net, data=data(), optimizer=torch.optim.RMSprop, loop=FEW), numbers()),
     "partial": (
-        mm.Regressor(Net, data=data(), optimizer=functools.partial(torch.optim.AdamW, weight_decay=0.1), loop=FEW),
+        mm.Regressor(
+            Net,
+            data=data(),
+            optimizer=functools.partial(torch.optim.AdamW, weight_decay=0.1),
+            loop=FEW,
+        ),
         numbers(),
     ),
     "lbfgs": (
-        mm.Regressor("linear", data=data(batch_size=None), optimizer=mm.Optimizer("lbfgs", lr=0.5), loop=FEW),
+        mm.Regressor(
+            "linear", data=data(batch_size=None), optimizer=mm.Optimizer("lbfgs", lr=0.5), loop=FEW
+        ),
         numbers(),
     ),
     "mae": (mm.Regressor(Net, data=data(), loss="mae", loop=FEW), numbers()),
-    "huber": (mm.Regressor(Net, data=data(), loss=mm.Loss("huber", delta=0.5), loop=FEW), numbers()),
-    "poisson": (mm.Regressor(Net, data=data(), loss="poisson", loop=FEW), (numbers()[0], np.arange(70) % 5)),
-    "loss of torch": (mm.Regressor(Net, data=data(), loss=nn.SmoothL1Loss(beta=0.3), loop=FEW), numbers()),
+    "huber": (
+        mm.Regressor(Net, data=data(), loss=mm.Loss("huber", delta=0.5), loop=FEW),
+        numbers(),
+    ),
+    "poisson": (
+        mm.Regressor(Net, data=data(), loss="poisson", loop=FEW),
+        (numbers()[0], np.arange(70) % 5),
+    ),
+    "loss of torch": (
+        mm.Regressor(Net, data=data(), loss=nn.SmoothL1Loss(beta=0.3), loop=FEW),
+        numbers(),
+    ),
     "loss of the user": (mm.Regressor(Net, data=data(), loss=scaled_error, loop=FEW), numbers()),
     "label smoothing": (
-        mm.Classifier(Net, data=data(), loss=mm.Loss("cross_entropy", label_smoothing=0.1), loop=FEW),
+        mm.Classifier(
+            Net, data=data(), loss=mm.Loss("cross_entropy", label_smoothing=0.1), loop=FEW
+        ),
         labels(),
     ),
     "class weights": (
@@ -189,15 +270,40 @@ CASES = {
         mm.Classifier(loss=mm.Loss(class_weight="balanced"), loop=mm.Loop(3, keep="best")),
         labels(),
     ),
-    "one logit": (mm.Classifier(mm.Model(nn.Linear, out_features=1), data=data(), loop=FEW), labels(k=2)),
-    "multilabel": (mm.Classifier(Net, data=data(), loop=FEW), (numbers()[0], (numbers()[0][:, :3] > 0).astype(int))),
+    "one logit": (
+        mm.Classifier(mm.Model(nn.Linear, out_features=1), data=data(), loop=FEW),
+        labels(k=2),
+    ),
+    "multilabel": (
+        mm.Classifier(Net, data=data(), loop=FEW),
+        (numbers()[0], (numbers()[0][:, :3] > 0).astype(int)),
+    ),
     "many outputs": (mm.Regressor(Net, loop=FEW), (numbers()[0], numbers()[0][:, :2] * 30)),
-    "scaler of scikit-learn": (mm.Regressor("mlp", data=data(preprocess=StandardScaler()), loop=FEW), numbers()),
+    "scaler of scikit-learn": (
+        mm.Regressor("mlp", data=data(preprocess=StandardScaler()), loop=FEW),
+        numbers(),
+    ),
     "lazy": (mm.Regressor(lazy, data=data(), loop=FEW), numbers()),
-    "instance": (mm.Regressor(nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Dropout(0.3), nn.Linear(4, 1)), data=data(), loop=FEW), numbers()),
-    "images": (mm.Classifier(loop=FEW), (np.random.default_rng(0).random((60, 8, 8)), np.arange(60) % 3)),
-    "text": (mm.Classifier(loop=FEW), ([f"{w} tea {i % 7}" for i in range(40) for w in ("good", "bad")], np.tile([1, 0], 40))),
-    "rows twice": (mm.Regressor(Net, data=data(), loop=FEW), tuple(np.concatenate([part, part[:9]]) for part in numbers())),
+    "instance": (
+        mm.Regressor(
+            nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Dropout(0.3), nn.Linear(4, 1)),
+            data=data(),
+            loop=FEW,
+        ),
+        numbers(),
+    ),
+    "images": (
+        mm.Classifier(loop=FEW),
+        (np.random.default_rng(0).random((60, 8, 8)), np.arange(60) % 3),
+    ),
+    "text": (
+        mm.Classifier(loop=FEW),
+        ([f"{w} tea {i % 7}" for i in range(40) for w in ("good", "bad")], np.tile([1, 0], 40)),
+    ),
+    "rows twice": (
+        mm.Regressor(Net, data=data(), loop=FEW),
+        tuple(np.concatenate([part, part[:9]]) for part in numbers()),
+    ),
 }
 
 
@@ -228,7 +334,10 @@ def test_a_wrong_script_is_noticed(tmp_path, run_script):
         same(net.model_.state_dict(), run_script(tmp_path / "train.py"))
 
 
-@pytest.mark.parametrize("name", ["batches", "accumulate", "ema, best", "patience", "float16", "cosine", "lbfgs", "auto table"])
+@pytest.mark.parametrize(
+    "name",
+    ["batches", "accumulate", "ema, best", "patience", "float16", "cosine", "lbfgs", "auto table"],
+)
 def test_stopping_anywhere_and_going_on_equals_not_stopping(name, tmp_path):
     net, (X, y) = CASES[name]
     whole = net.set_params(random_state=3).manual(X, y).run()

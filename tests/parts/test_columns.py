@@ -1,4 +1,4 @@
-"""Columns → numbers: against hand-computed values, pandas, the standard library and scikit-learn."""
+"""Columns → numbers: against values by hand, pandas, the standard library, scikit-learn."""
 
 import datetime
 import inspect
@@ -509,7 +509,7 @@ def test_texts_that_tell_nothing_are_an_error(texts: list[str]) -> None:
 
 
 def test_every_kind_is_found(mixed: tuple[pd.DataFrame, np.ndarray]) -> None:
-    frame, y = mixed
+    frame, _ = mixed
     logbook = Logbook()
     table_preprocess(frame, classification=False, seed=0, logbook=logbook)
     assert [did for _, did, _ in logbook] == [
@@ -672,3 +672,5 @@ def test_table_looks_at_the_target() -> None:
     assert Table().fit_transform(frame, np.digitize(y, [1.5, 3.5])).shape == (400, 3)
     assert Table(classification=False).fit_transform(frame, y.round()).shape == (400, 1)
     assert Table().fit_transform(frame).shape == (400, 40)
+    two = np.column_stack([y, y])
+    assert Table(classification=False).fit_transform(frame, two).shape == (400, 40)

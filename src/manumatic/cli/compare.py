@@ -64,17 +64,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _plan(arguments: argparse.Namespace) -> tuple["Contest", list[str]]:
     """Read and check everything that the command line names."""
-    if arguments.data is None:
-        X, y, notes, target = _bundled(arguments.target)
-    else:
-        X, y, notes = read_table(arguments.data)
-        target = wanted_target(X, arguments.target, arguments.data) if y is None else None
+    X, y, notes = _bundled() if arguments.data is None else read_table(arguments.data)
+    place = arguments.data or "the bundled data"
+    target = arguments.target or ("price" if arguments.data is None else None)
+    target = wanted_target(X, target, place) if y is None else None
     sides = {"groups": arguments.group, "time": arguments.time}
     for name in filter(None, sides.values()):
         if y is not None:
-            raise UsageError(f"no column {name!r}: {arguments.data} holds arrays")
-        has_column(X, name, arguments.data or "the bundled data")
-    nets = dict(load_net(place) for place in arguments.net)
+            raise UsageError(f"no column {name!r}: {place} holds arrays")
+        has_column(X, name, place)
+    nets = dict(load_net(net) for net in arguments.net)
 
     from manumatic.compare.contest import plan
 
@@ -143,10 +142,11 @@ class Progress:
 CLEAR = "\r\x1b[2K"
 
 
-def _bundled(target: str | None) -> tuple[Any, Any, list[str], str]:
+def _bundled() -> tuple[Any, None, list[str]]:
     from manumatic.datasets import load_flats
 
-    raise NotImplementedError
+    note = "bundled data: 2,000 made-up flats for sale; give a file for your own"
+    return load_flats().frame, None, [note]
 
 
 def _directory(wanted: Path, force: bool) -> Path:

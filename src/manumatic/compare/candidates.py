@@ -1,4 +1,4 @@
-"""Who takes part: one baseline, scikit-learn's models, boosters that are installed, and networks."""
+"""Who takes part: a baseline, scikit-learn's models, installed boosters, and networks."""
 
 __all__ = ["Candidate", "FromLabels", "count_parameters", "line_up"]
 
@@ -91,33 +91,33 @@ def line_up(
 ) -> tuple[list[Candidate], list[str]]:
     """The candidates for a problem, simplest first, and notes about those left out.
 
-        Parameters
-        ----------
-        problem : Problem
-        models : sequence of str, optional
-            Names out of the full list (upper or lower case); the Dummy always takes part, because without it
-            nobody knows what a score is worth.
-        nets : mapping, optional
-            Networks of your own by name: a class, a function, an ``nn.Module``, a ``Model(...)``, or an estimator.
-        seed : int
+    Parameters
+    ----------
+    problem : Problem
+    models : sequence of str, optional
+        Names out of the full list, in any case of letters. The Dummy always takes part: without
+        it nobody knows what a score is worth.
+    nets : mapping, optional
+        Networks of your own by name: a class, a function, an ``nn.Module``, a ``Model(...)``, or
+        an estimator.
+    seed : int
 
-        Returns
-        -------
-        candidates : list of Candidate
-        notes : list of str
+    Returns
+    -------
+    candidates : list of Candidate
+    notes : list of str
 
-        Raises
-        ------
-        ComponentError
-            A name that is not in the list.
+    Raises
+    ------
+    ComponentError
+        A name that is not in the list.
 
-        Examples
-        --------
-        >>> from manumatic.compare.columns import preprocessing
-    from manumatic.compare.problem import open_problem
-        >>> problem = open_problem([[1.0], [2.0], [3.0], [4.0]], [1.5, 2.5, 3.5, 4.5])
-        >>> [c.name for c in line_up(problem, ["ridgecv", "mlp-net"])[0]]
-        ['Dummy', 'RidgeCV', 'mlp-net']
+    Examples
+    --------
+    >>> from manumatic.compare.problem import open_problem
+    >>> problem = open_problem([[1.0], [2.0], [3.0], [4.0]], [1.5, 2.5, 3.5, 4.5])
+    >>> [candidate.name for candidate in line_up(problem, ["ridgecv", "mlp-net"])[0]]
+    ['Dummy', 'RidgeCV', 'mlp-net']
     """
     notes: list[str] = []
     found = [
@@ -167,7 +167,7 @@ def _scikit_learn(problem: Problem, seed: int) -> Iterator[Candidate]:
 
 
 def _boosters(problem: Problem, seed: int) -> Iterator[Candidate]:
-    """Boosted trees of other libraries where they are installed: one thread, no output, no files."""
+    """Boosted trees of other libraries, if installed: one thread, no output, no files."""
     table: list[tuple[str, str, dict[str, Any]]] = [
         ("lightgbm", "LGBM", {"n_jobs": 1, "verbosity": -1}),
         ("xgboost", "XGB", {"n_jobs": 1, "verbosity": 0}),
@@ -186,7 +186,7 @@ def _boosters(problem: Problem, seed: int) -> Iterator[Candidate]:
 def _automatic(
     problem: Problem, estimator: Any, family: str, rank: int, columns: str, seed: int
 ) -> Candidate:
-    """A candidate of scikit-learn's gear: seeded, behind its preprocessing, named after its class."""
+    """A candidate of scikit-learn's gear, seeded and behind its preprocessing."""
     seeds = {name: seed for name in estimator.get_params() if name.endswith("random_state")}
     inner = getattr(estimator, "regressor", getattr(estimator, "classifier", estimator))
     name = type(inner).__name__
@@ -205,28 +205,30 @@ def _networks(problem: Problem, nets: Mapping[str, Any], seed: int) -> Iterator[
     """Ready networks, then the user's own."""
     from manumatic.gears.automatic import Classifier, Regressor
 
-    estimator = Classifier if problem.is_classification else Regressor
-    ready = ("linear", "mlp", "cnn") if problem.is_images else ("linear", "mlp", "auto")
+    kind = Classifier if problem.is_classification else Regressor
+    ready = ("linear", "mlp", "cnn" if problem.is_images else "auto")
     models: dict[str, Any] = {f"{name}-net": name for name in ready} | dict(nets)
     for rank, (name, model) in enumerate(models.items(), start=FIRST_NETWORK):
         own = hasattr(model, "fit") and not isinstance(model, type)
-        net = model if own else estimator(model=model, random_state=seed)
+        net = model if own else kind(model=model, random_state=seed)
+        if problem.is_images and model in ("linear", "mlp"):
+            net = make_pipeline(*preprocessing(problem, "plain"), net)
         yield Candidate(name, MANUAL, "network", rank, net)
 
 
 def count_parameters(estimator: Any) -> int | None:
     """How many numbers a fitted estimator learned.
 
-    Networks: all elements of all parameters. Linear models and MLPs: coefficients and intercepts. Trees:
-    nodes. SVMs: support vectors and their weights. Neighbours: the rows that are kept. Dummies: what they
-    predict. None for all others.
+    Networks: all elements of all parameters. Linear models and MLPs: coefficients and intercepts.
+    Trees: nodes. SVMs: support vectors and their weights. Neighbours: the rows that are kept.
+    Dummies: what they predict. None for all others.
     """
-    if hasattr(estimator, "model_"):
-        return sum(parameter.numel() for parameter in estimator.model_.parameters())
-    for inner in ("regressor_", "classifier_"):
-        estimator = getattr(estimator, inner, estimator)
     if hasattr(estimator, "steps"):
         return count_parameters(estimator[-1])
+    for inner in ("regressor_", "classifier_"):
+        estimator = getattr(estimator, inner, estimator)
+    if hasattr(estimator, "model_"):
+        return sum(parameter.numel() for parameter in estimator.model_.parameters())
     if hasattr(estimator, "tree_"):
         return int(estimator.tree_.node_count)
     if isinstance(estimator, RandomForestClassifier | RandomForestRegressor):

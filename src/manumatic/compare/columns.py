@@ -30,8 +30,9 @@ def preprocessing(problem: Problem, wish: str) -> list[Any]:
     ----------
     problem : Problem
     wish : "none", "scaled", "plain" or "native"
-        None: X as it is. Scaled: numbers filled and standardised, for models that measure distances. Plain: numbers
-        as they are, gaps included, for trees. Native: labels as categories, too, for boosted trees.
+        None: X as it is. Scaled: numbers filled and standardised, for models that measure
+        distances. Plain: numbers as they are, gaps included, for trees. Native: labels as
+        categories, too, for boosted trees.
     """
     if wish == "none":
         return []

@@ -16,7 +16,7 @@ from manumatic.compare.facts import collect_facts
 from manumatic.compare.folds import Folds, make_folds
 from manumatic.compare.problem import Metric, Problem, choose_metric, open_problem
 from manumatic.compare.race import Row, race
-from manumatic.compare.verdict import Verdict, decide, judge
+from manumatic.compare.verdict import decide, judge
 from manumatic.errors import ComponentError, nearest
 from manumatic.show.report import render_fragment, write_report
 from manumatic.show.text import leaderboard
@@ -113,8 +113,8 @@ def plan(
 
     Examples
     --------
-    >>> contest = plan([[i, i % 3] for i in range(40)], [i + 0.5 for i in range(40)], models=["RidgeCV"])
-    >>> print(contest)
+    >>> X, y = [[i, i % 3] for i in range(40)], [i + 0.5 for i in range(40)]
+    >>> print(plan(X, y, models=["RidgeCV"]))
     2 scikit-learn + 0 PyTorch models x 5 folds = 10 fits; 5 shuffled folds; seed 0
     """
     problem = open_problem(X, y, target=target, groups=groups, time=time, metric=metric)
@@ -143,8 +143,8 @@ def compare(
 ) -> "Comparison":
     """scikit-learn's models and PyTorch's networks on the same folds, and which to use.
 
-    Everything is fitted inside the folds, preprocessing included. A model that fails becomes a row with its
-    error. Ctrl-C ends the contest and keeps what is finished.
+    Everything is fitted inside the folds, preprocessing included. A model that fails becomes a row
+    with its error. Ctrl-C ends the contest and keeps what is finished.
 
     Parameters
     ----------
@@ -156,10 +156,11 @@ def compare(
     models : sequence of str, optional
         Names out of the leaderboard; all by default.
     nets : mapping of str to model, optional
-        Networks of your own: ``{"mine": MyNet}``; whatever ``Classifier(model=...)`` takes, or an estimator.
+        Networks of your own: ``{"mine": MyNet}``; whatever ``Classifier(model=...)`` takes, or an
+        estimator.
     metric : str, optional
-        Any scorer name of scikit-learn, ``"rmse"``, ``"mae"``... By default RMSE in regression; accuracy for
-        balanced classes, else ROC AUC (two classes) or balanced accuracy.
+        Any scorer name of scikit-learn, ``"rmse"``, ``"mae"``... By default RMSE in regression;
+        accuracy for balanced classes, else ROC AUC (two classes) or balanced accuracy.
     folds, repeats : int
     groups : array (n,) or str, optional
         Rows of one group are never on both sides of a split.
@@ -185,9 +186,9 @@ def compare(
 
     Examples
     --------
-    >>> rows = [[i, (7 * i) % 11] for i in range(60)]
-    >>> result = compare(rows, [3.0 * a + (i % 5) for i, (a, b) in enumerate(rows)], models=["LinearRegression"])
-    >>> result.verdict.model
+    >>> X = [[i, (7 * i) % 11] for i in range(60)]
+    >>> y = [3.0 * a + b % 5 for a, b in X]
+    >>> compare(X, y, models=["LinearRegression", "KNeighbors"]).verdict.model
     'LinearRegression'
     """
     contest = plan(
@@ -226,16 +227,17 @@ class Comparison:
         self.contest = contest
         self.interrupted = contest.interrupted
         self.rows = judge(contest.rows, contest.metric, contest.folds.ratio)
-        self.verdict: Verdict = decide(self.rows, contest.metric, contest.problem.is_images)
+        images = contest.problem.is_images
+        self.verdict = decide(self.rows, contest.metric, contest.folds.ratio, images)
         self._refitted: dict[str, Any] = {}
 
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The leaderboard, tidy: one row a model, best first."""
-        names = ("name", "gear", "mean", "sd", "difference", "p", "verdict", "seconds")
-        names += ("microseconds", "parameters", "error")
+        columns = ["name", "gear", "mean", "sd", "difference", "p", "verdict"]
+        columns += ["seconds", "microseconds", "parameters", "error"]
         return pd.DataFrame(
-            [{name: getattr(row, name) for name in names} for row in self.rows], columns=names
+            [[getattr(row, name) for name in columns] for row in self.rows], columns=columns
         )
 
     @property
@@ -256,7 +258,7 @@ class Comparison:
         return self._refitted[name]
 
     def facts(self) -> dict[str, Any]:
-        """Everything that was found, ready for JSON: ``{"schema": 1, "kind": "comparison", ...}``."""
+        """All that was found, ready for JSON: ``{"schema": 1, "kind": "comparison", ...}``."""
         return collect_facts(self)
 
     def report(self, path: str | Path) -> Path:

@@ -4,11 +4,13 @@ __all__ = ["collect_facts"]
 
 import math
 import platform
+from statistics import median
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from manumatic.compare.race import Row
-from manumatic.compare.verdict import AID, decimals
+from manumatic.compare.verdict import AID
+from manumatic.show.text import decimals
 
 if TYPE_CHECKING:
     from manumatic.compare.contest import Comparison
@@ -40,7 +42,7 @@ def collect_facts(comparison: "Comparison") -> dict[str, Any]:
             "label": metric.label,
             "lower_is_better": metric.sign < 0,
             "reason": metric.reason,
-            "decimals": decimals(done),
+            "decimals": decimals(done[0].sd) if done else 2,
         },
         "folds": {"number": len(contest.folds), "kind": contest.folds.kind, "seed": contest.seed},
         "verdict": {
@@ -71,11 +73,9 @@ def _row(row: Row) -> dict[str, Any]:
         "difference": _number(row.difference),
         "p": _number(row.p),
         "verdict": row.verdict,
-        "fit_seconds": _number(row.seconds),
-        "cpu_seconds": _number(sum(row.cpu_seconds) / len(row.cpu_seconds))
-        if row.cpu_seconds
-        else None,
-        "predict_us": _number(row.microseconds),
+        "fit_seconds": _number(row.seconds, 4),
+        "cpu_seconds": _number(median(row.cpu_seconds), 4) if row.cpu_seconds else None,
+        "predict_us": _number(row.microseconds, 4),
         "parameters": row.parameters,
         "notes": row.notes,
         "error": row.error or None,
@@ -83,6 +83,7 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-def _number(value: float | None) -> float | None:
-    """JSON knows no NaN."""
-    return None if value is None or not math.isfinite(value) else float(value)
+def _number(value: float | None, digits: int = 10) -> float | None:
+    """JSON knows no NaN, and a time needs no 17 digits."""
+    known = value is not None and math.isfinite(value)
+    return float(f"{value:.{digits}g}") if known else None

@@ -84,7 +84,7 @@ def make_folds(problem: Problem, folds: int = 5, repeats: int = 1, seed: int = 0
 
 
 def _most_folds(problem: Problem) -> tuple[int, str]:
-    """How many folds can be filled, and what sets the limit. Two test rows a fold: one has no spread."""
+    """How many folds can be filled (two test rows each), and what sets the limit."""
     limits = [(len(problem.y) // (1 if problem.in_time else 2), f"there are {len(problem.y)} rows")]
     if problem.groups is not None:
         groups = len(np.unique(problem.groups))

@@ -119,7 +119,7 @@ class Problem:
             kinds = pd.Series([column["kind"] for column in self.columns()]).value_counts()
             inputs = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         if self.classes is None:
-            goal = f"{self.y.min():.4g} to {self.y.max():.4g}: regression"
+            goal = f"{self.y.min():,.6g} to {self.y.max():,.6g}: regression"
         else:
             shown = ", ".join(map(str, self.classes[:6])) + (
                 ", ..." if len(self.classes) > 6 else ""

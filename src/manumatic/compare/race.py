@@ -1,6 +1,6 @@
 """Running one candidate over the folds: a row of the leaderboard grows fold by fold."""
 
-__all__ = ["Row", "race"]
+__all__ = ["Attempt", "Row", "race"]
 
 import time
 import warnings
@@ -15,6 +15,7 @@ import numpy as np
 from manumatic.compare.candidates import Candidate, count_parameters
 from manumatic.compare.folds import Folds
 from manumatic.compare.problem import Metric, Problem
+from manumatic.show.text import decimals
 
 MOST_POINTS = 400  # of a loss curve
 
@@ -41,7 +42,8 @@ class Row:
     trace : dict
         Loss curves and logbook of the first fold's network.
     difference, p, verdict : float, float, str
-        Mean paired difference to the best, its p value, and best, tie, worse or failed; set by ``judge``.
+        Mean paired difference to the best, its p value, and best, tie, worse or failed; set by
+        :func:`~manumatic.compare.verdict.judge`.
     """
 
     candidate: Candidate
@@ -94,7 +96,8 @@ class Row:
         return median(self.predict_us) if self.predict_us else float("nan")
 
     def __str__(self) -> str:
-        said = self.error or f"{self.mean:.6g} ± {self.sd:.2g}"
+        digits = decimals(self.sd)
+        said = self.error or f"{self.mean:,.{digits}f} ± {self.sd:,.{digits}f}"
         return f"{self.name:<22}{said}"
 
 
@@ -124,7 +127,7 @@ def race(
     folds: Folds,
     deadline: float = float("inf"),
 ) -> Iterator[Row]:
-    """Fit and score a candidate on each fold; yield its row after each, and once more when it is finished.
+    """Fit and score a candidate on each fold; yield its row after each, and when it is finished.
 
     Parameters
     ----------
@@ -185,6 +188,7 @@ def _first_line(message: Any) -> str:
 
 def _trace(net: Any) -> dict[str, Any]:
     """What a network tells about its training."""
+    net = net[-1] if hasattr(net, "steps") else net
     if not hasattr(net, "history_"):
         return {}
     curves = {part: _thinned(net.history_.curve("loss", part)) for part in ("train", "valid")}

@@ -1,4 +1,4 @@
-"""Specifications and data → a training: the five components resolved, in the order in which data meets them."""
+"""Specifications and data → a training: its five components, in the order data meets them."""
 
 __all__ = ["assemble"]
 
@@ -40,7 +40,7 @@ from manumatic.task import Task, read_target
 def assemble(
     specs: Specs, X: Any, y: Any, sample_weight: Any = None, earlier: Earlier | None = None
 ) -> Training:
-    """Resolve the five components for these data; X as :func:`~manumatic.parts.rows.read_rows` returns it.
+    """Resolve the five components for these data; X as ``read_rows`` returns it.
 
     Raises
     ------
@@ -115,26 +115,28 @@ def _read(
 
 def _plain(y: Any, task: Task, values: np.ndarray) -> np.ndarray:
     """The target in the user's own words, for an ejected script."""
-    return task.classes[values] if task.kind in ("binary", "multiclass") else values
+    if task.classes is None or task.kind == "multilabel":
+        return values
+    return task.classes[values]
 
 
 def _weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
     if sample_weight is None:
         return None
-    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    weight = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
     if weight.shape != (n_rows,):
         raise ValueError(f"sample_weight.shape == {weight.shape}, expected {(n_rows,)}!")
     if weight.min() < 0 or weight.max() == 0:
         raise DataError(
-            f"sample_weight must be 0 or more, and more than 0 for some row; the least is {weight.min():g}, "
-            f"the largest {weight.max():g} (sample weights all zero or negative)"
+            "sample_weight must be 0 or more, and more than 0 for some row; the least is "
+            f"{weight.min():g}, the largest {weight.max():g} (sample weights all zero or negative)"
         )
     return None if (weight == weight[0]).all() else weight
 
 
-def _hold_out(
-    spec: Data, rows: Rows, task: Task, seed: int, logbook: Logbook
-) -> tuple[Rows, Rows]:
+def _hold_out(spec: Data, rows: Rows, task: Task, seed: int, logbook: Logbook) -> tuple[Rows, Rows]:
     if isinstance(spec.validation, tuple):
         X, y = spec.validation
         classes = task.classes if task.kind in ("binary", "multiclass") else None
@@ -199,7 +201,13 @@ def _build(
         source=found.source,
         data=as_data(specs.data),
     )
-    parts = {"data": found.data, "model": model, "loss": None, "optimizer": None, "loop": found.loop}
+    parts = {
+        "data": found.data,
+        "model": model,
+        "loss": None,
+        "optimizer": None,
+        "loop": found.loop,
+    }
     training = Training(parts, found.valid, Link("identity"), facts, State(rng))
     fit_loss(training, specs.loss)
     parts["optimizer"] = build_optimizer(optimizer, model)
@@ -217,9 +225,15 @@ def _avoid_single_rows(model: nn.Module, found: Found, logbook: Logbook) -> None
     ):
         return
     if data.n_rows == 1:
-        raise DataError(f"{type(model).__name__} has batch norm, which cannot learn from n_samples = 1 row")
+        raise DataError(
+            f"{type(model).__name__} has batch norm, which cannot learn from n_samples = 1 row"
+        )
     before = data.batch_size
     while data.n_rows % data.batch_size == 1 or data.batch_size == 1:
         data.batch_size += 1
     if data.batch_size != before:
-        logbook.note("data", f"batches of {data.batch_size}", f"{before} would leave one row, too few for batch norm")
+        logbook.note(
+            "data",
+            f"batches of {data.batch_size}",
+            f"{before} would leave one row, too few for batch norm",
+        )

@@ -1,4 +1,4 @@
-"""The automatic gear: scikit-learn estimators whose ``fit`` chooses the five components and drains the loop."""
+"""The automatic gear: estimators whose ``fit`` chooses the components and drains the loop."""
 
 __all__ = ["Classifier", "Regressor"]
 
@@ -53,7 +53,7 @@ class Net(BaseEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
 
-    # --- the two gears -------------------------------------------------------------------------------------------
+    # --- the two gears ---------------------------------------------------------------------------
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Choose the components and train.
@@ -91,7 +91,8 @@ class Net(BaseEstimator):
         X, y, sample_weight
             As for :meth:`fit`.
         classes : array-like, optional
-            All labels, at the first call, where y may hold only some of them. A Regressor has no use for it.
+            All labels, at the first call, where y may hold only some of them. A Regressor has no
+            use for it.
         """
         running: Training | None = getattr(self, "_running", None)
         earlier = None if running is None else self._earlier()
@@ -118,9 +119,13 @@ class Net(BaseEstimator):
         return origin._assemble(X, y, sample_weight, None)
 
     def eject(
-        self, path: str | Path | None = None, X: Any = None, y: Any = None, sample_weight: Any = None
+        self,
+        path: str | Path | None = None,
+        X: Any = None,
+        y: Any = None,
+        sample_weight: Any = None,
     ) -> str:
-        """Write the plain PyTorch script that trains to the same weights, bit for bit; returns its text.
+        """Write the plain PyTorch script that trains to the same weights; returns its text.
 
         Parameters
         ----------
@@ -141,7 +146,7 @@ class Net(BaseEstimator):
             origin.set_params(random_state=self.seed_)
         return origin._assemble(X, y, sample_weight, None).eject(path)
 
-    # --- prediction ----------------------------------------------------------------------------------------------
+    # --- prediction ------------------------------------------------------------------------------
 
     def _raw(self, X: Any) -> Tensor:
         """Raw outputs (n, …) for rows of any kind."""
@@ -154,8 +159,8 @@ class Net(BaseEstimator):
             tensor = self._preparation.numbers(rows)
             if tuple(tensor.shape[1:]) != self._task.in_shape:
                 raise DataError(
-                    f"X has rows of the shape {tuple(tensor.shape[1:])}; this {type(self).__name__} was "
-                    f"fitted on {self._task.in_shape}"
+                    f"X has rows of the shape {tuple(tensor.shape[1:])}; this "
+                    f"{type(self).__name__} was fitted on {self._task.in_shape}"
                 )
             inputs = tensor.split(max(256, 2**20 // max(1, tensor[0].numel())))
         model, device = self.model_, next(self.model_.parameters()).device
@@ -173,7 +178,7 @@ class Net(BaseEstimator):
             validate_data(self, named, reset=reset, skip_check_array=True)
         return rows
 
-    # --- inside --------------------------------------------------------------------------------------------------
+    # --- inside ----------------------------------------------------------------------------------
 
     def _assemble(
         self,
@@ -259,15 +264,17 @@ class Classifier(ClassifierMixin, Net):
     Parameters
     ----------
     model : "auto", str, nn.Module, type, callable or mm.Model
-        The network: the name of a ready one ("linear", "mlp", "table", "cnn"), an instance (its weights are where
-        training starts; it is copied, never changed), a class or function, or ``mm.Model(Net, hidden=64)``.
+        The network: the name of a ready one ("linear", "mlp", "table", "cnn"), an instance (its
+        weights are where training starts; it is copied, never changed), a class or function, or
+        ``mm.Model(Net, hidden=64)``.
     data, loss, optimizer, loop : "auto" or a component
-        ``mm.Data``, ``mm.Loss``, ``mm.Optimizer``, ``mm.Loop``; a loss may also be a torch loss or any function, an
-        optimizer a class of torch.optim.
+        ``mm.Data``, ``mm.Loss``, ``mm.Optimizer``, ``mm.Loop``; a loss may also be a torch loss or
+        any function, an optimizer a class of torch.optim.
     device : "auto", str or torch.device
         "auto" takes an accelerator when there is one.
     random_state : int, RandomState or None
-        Decides initial weights, batch order, dropout and the rows held out; torch's own generator is left alone.
+        Decides initial weights, batch order, dropout and the rows held out; torch's own generator
+        is left alone.
     warm_start : bool
         Go on from the weights of the last fit.
     verbose : int
@@ -314,7 +321,7 @@ class Classifier(ClassifierMixin, Net):
         return np.log(self.predict_proba(X))
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable label of each row; for a multilabel target 1 where a probability exceeds a half."""
+        """The most probable label of each row; multilabel: 1 where a probability exceeds a half."""
         probabilities = self.predict_proba(X)
         if self._task.kind == "multilabel":
             return (probabilities > 0.5).astype(np.int64)
@@ -334,8 +341,13 @@ class Regressor(RegressorMixin, Net):
     Examples
     --------
     >>> import manumatic as mm
-    >>> net = mm.Regressor("linear", optimizer=mm.Optimizer("sgd", lr=0.01), loop=mm.Loop(epochs=1000),
-    ...     data=mm.Data(batch_size=None, preprocess=None), loss="mse", random_state=42)
+    >>> net = mm.Regressor(
+    ...     "linear",
+    ...     data=mm.Data(batch_size=None, preprocess=None),
+    ...     optimizer=mm.Optimizer("sgd", lr=0.01),
+    ...     loop=mm.Loop(epochs=1000),
+    ...     random_state=42,
+    ... )
     >>> net.fit([[1], [2], [3], [4], [5]], [52, 59, 66, 73, 80]).predict([[6]]).round(2)
     array([87.88])
     """

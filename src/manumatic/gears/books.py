@@ -1,4 +1,4 @@
-"""Keeping the books of a run: history, the weights that the loop promises, and what to do when the loss explodes."""
+"""The books of a run: its history, the weights it promises, and what to do when it explodes."""
 
 __all__ = ["diverged", "note", "settle"]
 
@@ -34,7 +34,9 @@ def note(training: Any, step: Step | None) -> None:
         state.losses.append(step.loss)
         if step.last:
             _note_epoch(training, step)
-    if loop.checkpoint is not None and (step is None or time.monotonic() - state.saved >= loop.every):
+    if loop.checkpoint is not None and (
+        step is None or time.monotonic() - state.saved >= loop.every
+    ):
         write_checkpoint(training, loop.checkpoint)
 
 
@@ -51,7 +53,7 @@ def _note_epoch(training: Any, step: Step) -> None:
         valid = "" if step.valid_loss is None else f", valid {step.valid_loss:.4f}"
         print(f"epoch {step.epoch}, loss {loss:.4f}{valid}")
     if step.epoch % max(1, training.loop.epochs // 20) == 0:
-        # a gradient can be NaN while the loss is not; then the weights of this moment are the last finite ones
+        # a gradient can be NaN while the loss is not: to these weights we can go back
         state.safe = _copy(training.model)
 
 
@@ -73,9 +75,9 @@ def diverged(training: Any, error: FloatingPointError) -> DivergedError:
         training.model.load_state_dict(training.state.safe)
     lr = training.optimizer.param_groups[0]["lr"]
     return DivergedError(
-        f"the loss is {loss} in epoch {epoch}, batch {batch}: the steps are too long, or a row holds a number that "
-        f"is too large. The last finite weights are kept. Try a smaller learning rate (it is {float(lr):g}), "
-        'preprocess="auto" or mm.Loop(clip_norm=1.0)',
+        f"the loss is {loss} in epoch {epoch}, batch {batch}: the steps are too long, or a row "
+        "holds a number that is too large. The last finite weights are kept. Try a smaller "
+        f'learning rate (it is {float(lr):g}), preprocess="auto" or mm.Loop(clip_norm=1.0)',
         epoch,
         batch,
     )

@@ -1,6 +1,13 @@
-"""What the automatic gear decides when a component is "auto"; each decision is a row in the logbook."""
+"""What the automatic gear decides where a component is "auto"; each is a row in the logbook."""
 
-__all__ = ["as_data", "as_loop", "choose_batch_size", "choose_loop", "choose_optimizer", "choose_seed"]
+__all__ = [
+    "as_data",
+    "as_loop",
+    "choose_batch_size",
+    "choose_loop",
+    "choose_optimizer",
+    "choose_seed",
+]
 
 from typing import Any
 
@@ -49,15 +56,14 @@ def choose_batch_size(data: Data, n_rows: int, logbook: Logbook) -> int:
         return n_rows
     if not isinstance(wanted, str):
         if wanted < 1:
-            raise ComponentError(f"batch_size must be 1 or more, or None for full batch; got {wanted}")
+            raise ComponentError(
+                f"batch_size must be 1 or more, or None for full batch; got {wanted}"
+            )
         return min(int(wanted), n_rows)
     if wanted != "auto":
         raise ComponentError(f'batch_size must be a number, None or "auto"; got {wanted!r}')
-    for limit, size in ((256, n_rows), (8_000, 128), (30_000, 256), (100_000, 512)):
-        if n_rows <= limit:
-            break
-    else:
-        size = 1024
+    sizes = ((256, n_rows), (8_000, 128), (30_000, 256), (100_000, 512), (n_rows, 1024))
+    size = next(size for limit, size in sizes if n_rows <= limit)
     logbook.note("data", f"batches of {size}", f"{n_rows} training rows")
     return size
 
@@ -67,7 +73,11 @@ def choose_loop(n_rows: int, batch_size: int, logbook: Logbook) -> Loop:
     steps = -(-n_rows // batch_size)
     epochs = int(np.clip(round(STEPS / steps), 12, 300))
     if n_rows < FEW_ROWS:
-        logbook.note("loop", f"{epochs} epochs, no early stopping", f"{n_rows} rows are too few to hold some out")
+        logbook.note(
+            "loop",
+            f"{epochs} epochs, no early stopping",
+            f"{n_rows} rows are too few to hold some out",
+        )
         return Loop(epochs)
     patience = max(8, epochs // 4)
     logbook.note(
@@ -84,6 +94,8 @@ def choose_optimizer(optimizer: Any, ours: bool, logbook: Logbook) -> Any:
         return optimizer
     lr = 5e-3 if ours else 2e-3
     logbook.note(
-        "optimizer", f"AdamW, lr {lr:g} falling to 0 along a cosine", "a safe start for most networks"
+        "optimizer",
+        f"AdamW, lr {lr:g} falling to 0 along a cosine",
+        "a safe start for most networks",
     )
     return Optimizer("adamw", lr=lr, schedule="cosine", weight_decay=0.01)

@@ -79,7 +79,9 @@ def _page(sections: dict[str, str], source: Source, one_thread: bool) -> str:
     head = f'"""Plain PyTorch, written by manumatic {version("manumatic")}."""\n'
     parts = [head, "\n".join([*standard, "", *others]).strip() + "\n"]
     if one_thread:
-        parts.append("torch.set_num_threads(1)  # a second one costs a small network more than it gives\n")
+        parts.append(
+            "torch.set_num_threads(1)  # a second one costs a small network more than it gives\n"
+        )
     for number, (name, text) in enumerate(sections.items(), 1):
         parts.append(f"# {number}. {name}\n{text.strip()}\n")
     return "\n".join(parts)
@@ -91,8 +93,10 @@ def _merged(imports: set[str]) -> list[str]:
     for line in imports:
         home, _, name = line.partition(" import ")
         names.setdefault(home, []).extend([name] if name else [])
-    lines = [f"{home} import {', '.join(sorted(found))}" if found else home for home, found in names.items()]
-    return sorted(lines, key=lambda line: (line.startswith("from"), line))
+    return [
+        f"{home} import {', '.join(sorted(names[home]))}" if names[home] else home
+        for home in sorted(names, key=lambda home: (home.startswith("from"), home))
+    ]
 
 
 def _is_standard(line: str) -> bool:
@@ -109,7 +113,9 @@ def _model(training: Any, source: Source, path: Path | None) -> str:
         lines = [seed, f"model = {source.call(spec.net, spec.arguments)}"]
     if facts.was_lazy:
         first = "X" if names_of(training)[0] == "X" else "X_train"
-        lines.append(f"model.eval()({first}[:{len(facts.sample)}])  # lazy layers take their shapes")
+        lines.append(
+            f"model.eval()({first}[:{len(facts.sample)}])  # lazy layers take their shapes"
+        )
     if facts.device.type != "cpu":
         lines.append(f"model.to({str(facts.device)!r})")
     return "\n".join([*_defined_since(before, source), *lines])
@@ -118,7 +124,9 @@ def _model(training: Any, source: Source, path: Path | None) -> str:
 def _start(net: nn.Module, source: Source, path: Path | None) -> list[str]:
     """The initial weights of a finished network."""
     if path is None:
-        raise EjectError("the weights that a finished network starts from need a file; give eject a path")
+        raise EjectError(
+            "the weights that a finished network starts from need a file; give eject a path"
+        )
     buffer = io.BytesIO()
     torch.save(net.state_dict(), buffer)
     name = f"{path.stem}_start.pt"
@@ -242,7 +250,9 @@ def _companions(training: Any, source: Source) -> str:
         lines.append(f'scaler = torch.amp.GradScaler("{device}")')
     if state.average is not None:
         source.imports.add("from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn")
-        lines.append(f"average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn({spec.ema}))")
+        lines.append(
+            f"average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn({spec.ema}))"
+        )
     if spec.clip_norm is not None:
         source.imports.add("from torch import nn")
     return "\n".join(lines)
@@ -306,7 +316,11 @@ def _with_report(body: list[Any], epochs: int, validated: bool) -> list[Any]:
     text = 'print(f"epoch {epoch}, loss {loss.item():.4f}' + valid + '")'
     report = cst.parse_statement(f"if epoch % {every} == 0:\n    {text}\n")
     statements = list(loop_over.body.body)
-    stop = 1 if validated and isinstance(statements[-1], cst.If) and "break" in _text(statements[-1]) else 0
+    stop = (
+        1
+        if validated and isinstance(statements[-1], cst.If) and "break" in _text(statements[-1])
+        else 0
+    )
     at = len(statements) - stop
     statements.insert(at, report)
     return [*before, loop_over.with_changes(body=cst.IndentedBlock(statements))]

@@ -104,7 +104,7 @@ class Facts:
 
 @dataclass
 class State:
-    """How far a run has come, and what it carries from step to step beside weights and optimizer."""
+    """How far a run has come, and what it carries along beside weights and optimizer."""
 
     rng: OwnRandomness
     epoch: int = 0

@@ -16,7 +16,7 @@ from manumatic.parts.loop import Step
 
 
 class Part:
-    """One of the five components: an attribute that can be assigned; what depends on it is made anew."""
+    """One of the five components; when it is assigned, what depends on it is made anew."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -29,10 +29,10 @@ class Part:
 
 
 class Training:
-    """Five components, resolved for these data: look at them, swap them, step them, or write the loop yourself.
+    """Five components, resolved for these data: look, swap, step, or write the loop yourself.
 
-    ``net.manual(X, y)`` makes one.  Iterating yields a :class:`~manumatic.parts.loop.Step` after each step of the
-    optimizer, gradients still in place.
+    ``net.manual(X, y)`` makes one.  Iterating yields a :class:`~manumatic.parts.loop.Step` after
+    each step of the optimizer, gradients still in place.
 
     Attributes
     ----------
@@ -43,7 +43,8 @@ class Training:
         (prediction, target) → one number; (prediction, target, weight) where rows carry weights.
     optimizer : torch.optim.Optimizer
     loop : mm.Loop
-        Each of the five can be assigned; what depends on it is made anew (a new model gets a new optimizer).
+        Each of the five can be assigned; what depends on it is made anew (a new model gets a new
+        optimizer).
     valid : Batches, Stream or None
         Rows held out, if the loop uses them.
     link : Link
@@ -56,8 +57,13 @@ class Training:
     Examples
     --------
     >>> import manumatic as mm
-    >>> net = mm.Regressor("linear", optimizer=mm.Optimizer("sgd", lr=0.01), loop=mm.Loop(epochs=1000),
-    ...     data=mm.Data(batch_size=None, preprocess=None), loss="mse", random_state=42)
+    >>> net = mm.Regressor(
+    ...     "linear",
+    ...     data=mm.Data(batch_size=None, preprocess=None),
+    ...     optimizer=mm.Optimizer("sgd", lr=0.01),
+    ...     loop=mm.Loop(epochs=1000),
+    ...     random_state=42,
+    ... )
     >>> training = net.manual([[1], [2], [3], [4], [5]], [52, 59, 66, 73, 80])
     >>> step = training.step()
     >>> round(step.loss.item(), 4), round(training.model.weight.grad.item(), 2)
@@ -70,7 +76,9 @@ class Training:
     optimizer = Part()
     loop = Part()
 
-    def __init__(self, parts: dict[str, Any], valid: Any, link: Any, facts: Facts, state: State) -> None:
+    def __init__(
+        self, parts: dict[str, Any], valid: Any, link: Any, facts: Facts, state: State
+    ) -> None:
         self.parts = parts
         self.valid = valid
         self.link = link
@@ -108,7 +116,8 @@ class Training:
         Raises
         ------
         DivergedError
-            The loss is no longer a finite number; the last finite weights are in ``training.model``.
+            The loss is no longer a finite number; the last finite weights are in
+            ``training.model``.
         """
         until = self.loop.epochs if epochs is None else self.state.next_epoch + epochs
         if until > self.loop.epochs:
@@ -127,6 +136,7 @@ class Training:
     def automatic(self) -> Any:
         """Back in the automatic gear: a fitted estimator with these weights."""
         settle(self)
+        assert self.facts.make is not None
         return self.facts.make(self)
 
     def eject(self, path: str | Path | None = None) -> str:
@@ -157,7 +167,7 @@ class Training:
         self.steps = None
         return self
 
-    # --- inside --------------------------------------------------------------------------------------------------
+    # --- inside ----------------------------------------------------------------------------------
 
     def _under_way(self) -> Iterator[Step]:
         if self.steps is None:

@@ -40,7 +40,7 @@ class Rows:
 
 @dataclass
 class Preparation:
-    """What was learned from the training rows about reading rows; one inspectable scikit-learn object.
+    """What was learned from the training rows about how to read rows.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ def as_tensor(rows: Any) -> Tensor:
             raise DataError(
                 f"X has columns that are no numbers ({error}); preprocess='auto' encodes them"
             ) from None
-    if getattr(rows, "dtype", None) == object:
+    if isinstance(rows, np.ndarray) and rows.dtype.kind == "O":
         raise DataError("X holds strings; preprocess='auto' turns them into numbers")
     return torch.from_numpy(np.array(rows, dtype=np.float32, order="C"))
 
@@ -100,7 +100,9 @@ def class_weights(class_weight: Any, y: Any, task: Task) -> np.ndarray | None:
     if class_weight is None:
         return None
     if not task.is_classification:
-        raise ComponentError(f"class_weight={class_weight!r} needs classes; this target is a number")
+        raise ComponentError(
+            f"class_weight={class_weight!r} needs classes; this target is a number"
+        )
     return np.asarray(compute_sample_weight(class_weight, y), dtype=np.float64)
 
 
@@ -122,7 +124,9 @@ def prepare_rows(
     y : ndarray
         The target, scaled where that applies.
     """
-    preparation = Preparation(_choose(spec, train, task, seed, logbook), allow_nan=spec.preprocess is not None)
+    preparation = Preparation(
+        _choose(spec, train, task, seed, logbook), allow_nan=spec.preprocess is not None
+    )
     X = train.X
     if preparation.preprocess is not None:
         X = preparation.preprocess.fit_transform(X, train.y)
@@ -140,18 +144,22 @@ def _choose(spec: Data, train: Rows, task: Task, seed: int, logbook: Logbook) ->
         return clone(spec.preprocess)
     if spec.preprocess != "auto":
         raise ComponentError(
-            f'preprocess must be "auto", None or a scikit-learn transformer; got {spec.preprocess!r}'
+            'preprocess must be "auto", None or a scikit-learn transformer; '
+            f"got {spec.preprocess!r}"
         )
     if kind == "frame":
-        return table_preprocess(
-            train.X, classification=task.is_classification, seed=seed, logbook=logbook
-        )
+        one_target = task.kind != "multilabel" and task.n_outputs == 1
+        classes = task.is_classification if one_target else None
+        return table_preprocess(train.X, classification=classes, seed=seed, logbook=logbook)
     if kind == "text":
-        logbook.note("data", "text as 30 numbers of its letter groups", "TF-IDF and a truncated SVD")
-        return text_preprocess(seed)
+        return text_preprocess(train.X, seed=seed, logbook=logbook)
     if kind == "image":
         mean, scale = float(np.mean(train.X)), float(np.std(train.X)) or 1.0
-        logbook.note("data", f"pixels minus {mean:.3g}, over {scale:.3g}", "mean and spread of the training rows")
+        logbook.note(
+            "data",
+            f"pixels minus {mean:.3g}, over {scale:.3g}",
+            "mean and spread of the training rows",
+        )
         return FunctionTransformer(as_images, kw_args={"mean": mean, "scale": scale})
     return array_preprocess(train.X, logbook=logbook)
 
@@ -160,7 +168,9 @@ def _choose_target(spec: Data, train: Rows, scale_target: bool, logbook: Logbook
     scaler = spec.target
     if isinstance(scaler, str):
         if scaler != "auto":
-            raise ComponentError(f'target must be "auto", None or a scikit-learn transformer; got {scaler!r}')
+            raise ComponentError(
+                f'target must be "auto", None or a scikit-learn transformer; got {scaler!r}'
+            )
         scaler = StandardScaler() if scale_target and spec.preprocess is not None else None
         if scaler is not None:
             logbook.note("data", "target standardised", "a loss near 1 suits every learning rate")

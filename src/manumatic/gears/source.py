@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
 from manumatic.errors import EjectError
 
-CONSTANTS = (str, bytes, bool, int, type(None), type(...))
+CONSTANTS = (bytes, bool, int, type(None), type(...))
 
 
 class Source:
@@ -48,6 +49,8 @@ class Source:
         """
         if isinstance(value, float):
             return self._float(value)
+        if isinstance(value, str):
+            return _quoted(value)
         if isinstance(value, CONSTANTS):
             return repr(value)
         if isinstance(value, np.generic):
@@ -65,7 +68,11 @@ class Source:
             return self._named(value)
         if isinstance(value, functools.partial):
             self.imports.add("import functools")
-            parts = [self.of(value.func), *map(self.of, value.args), *self._keywords(value.keywords)]
+            parts = [
+                self.of(value.func),
+                *map(self.of, value.args),
+                *self._keywords(value.keywords),
+            ]
             return _layout("functools.partial(", parts, ")")
         if isinstance(value, BaseEstimator):
             return self._estimator(value)
@@ -94,7 +101,9 @@ class Source:
         inside = [self.of(item) for item in value]
         if isinstance(value, tuple):
             return _layout("(", inside, ",)" if len(value) == 1 else ")")
-        return _layout("{" if isinstance(value, set) else "[", inside, "}" if isinstance(value, set) else "]")
+        return _layout(
+            "{" if isinstance(value, set) else "[", inside, "}" if isinstance(value, set) else "]"
+        )
 
     # --- classes and functions -----------------------------------------------------------------------------------
 
@@ -125,7 +134,11 @@ class Source:
         name = value.__name__
         if name in self.definitions:
             return
-        if name == "<lambda>" or "<locals>" in value.__qualname__ and getattr(value, "__closure__", None):
+        if (
+            name == "<lambda>"
+            or "<locals>" in value.__qualname__
+            and getattr(value, "__closure__", None)
+        ):
             raise EjectError(
                 f"{value.__qualname__} has no source that stands alone; write it as a function or class "
                 "at the top of a file or cell"
@@ -174,12 +187,14 @@ class Source:
         if type(value) is Pipeline and _same_names(value):
             self.imports.add("from sklearn.pipeline import make_pipeline")
             return _layout("make_pipeline(", [self.of(step) for _, step in value.steps], ")")
-        defaults = inspect.signature(type(value)).parameters
+        given = value.get_params(deep=False)
         changed = {
-            name: given
-            for name, given in value.get_params(deep=False).items()
-            if name not in defaults or not _same(given, defaults[name].default)
+            name: given[name]
+            for name, parameter in inspect.signature(type(value)).parameters.items()
+            if name in given and not _same(given[name], parameter.default)
         }
+        if isinstance(value, FunctionTransformer):
+            changed.pop("feature_names_out", None)  # names are not trained on
         return self.call(type(value), changed)
 
     def _by_attributes(self, value: Any, attributes: dict[str, Any]) -> str:
@@ -220,6 +235,12 @@ class Source:
         return self.call(type(value), given)
 
 
+def _quoted(text: str) -> str:
+    """In double quotes, as the rest of the script."""
+    written = repr(text)
+    return written if written[0] == '"' or '"' in text else '"' + written[1:-1].replace("\\'", "'") + '"'
+
+
 def _same_names(pipeline: Pipeline) -> bool:
     """Whether make_pipeline would give the steps the names that they have."""
     steps = [step for _, step in pipeline.steps]
@@ -248,15 +269,20 @@ def _same(a: Any, b: Any) -> bool:
 def _is_library(module: str) -> bool:
     """Whether a module can be imported on a machine that has torch and scikit-learn, and is not the user's."""
     top = module.partition(".")[0]
-    return top in sys.stdlib_module_names and top != "__main__" or top in {
-        "torch",
-        "numpy",
-        "pandas",
-        "sklearn",
-        "scipy",
-        "skrub",
-        "torchvision",
-    }
+    return (
+        top in sys.stdlib_module_names
+        and top != "__main__"
+        or top
+        in {
+            "torch",
+            "numpy",
+            "pandas",
+            "sklearn",
+            "scipy",
+            "skrub",
+            "torchvision",
+        }
+    )
 
 
 def _public_home(value: Any) -> str:
@@ -284,7 +310,9 @@ def _free_names(tree: ast.AST) -> list[str]:
 def _short_docstrings(text: str, tree: ast.Module) -> str:
     """The source with docstrings cut to their first line: the script is to be read on one screen."""
     lines = text.rstrip().splitlines()
-    for node in reversed([n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)]):
+    for node in reversed(
+        [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    ):
         first = node.body[0]
         if not (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)):
             continue

@@ -137,7 +137,9 @@ class _Specialise(cst.CSTTransformer):
             return (value is None) is isinstance(comparison.operator, cst.Is)
         if value is PRESENT or not right.lstrip("-").isdigit():
             return _OPEN
-        return eval(f"{value!r} {text_of(comparison.operator)} {right}", {})  # two literals of our own
+        return eval(
+            f"{value!r} {text_of(comparison.operator)} {right}", {}
+        )  # two literals of our own
 
     def leave_If(self, original: cst.If, updated: cst.If) -> Any:
         verdict = self.decide(original.test)
@@ -149,7 +151,11 @@ class _Specialise(cst.CSTTransformer):
             if isinstance(updated.orelse, cst.If):
                 return updated.orelse
             return _spliced(updated.orelse.body.body, updated.leading_lines)
-        return updated.with_changes(test=verdict.visit(self)) if verdict is not original.test else updated
+        return (
+            updated.with_changes(test=verdict.visit(self))
+            if verdict is not original.test
+            else updated
+        )
 
     def leave_IfExp(self, original: cst.IfExp, updated: cst.IfExp) -> Any:
         verdict = self.decide(original.test)

@@ -37,8 +37,10 @@ def data_section(training: Any, source: Source, path: Path | None) -> str:
     if path is None:
         raise EjectError("these rows need a file beside the script; give eject a path")
     if training.valid is not None and isinstance(facts.data.validation, tuple):
-        raise EjectError("validation rows of your own are not written; give a share, mm.Data(validation=0.1)")
-    lines = [_read(facts, source, path), *_targets(facts, source)]
+        raise EjectError(
+            "validation rows of your own are not written; give a share, mm.Data(validation=0.1)"
+        )
+    lines = [_read(facts, source, path), *_targets(facts, source), TENSOR]
     lines += _split(training, source)
     lines += _numbers(training, source, names)
     return "\n".join(line for line in lines if line) + _on(facts.device, names)
@@ -84,7 +86,9 @@ def _without_objects(y: np.ndarray) -> np.ndarray:
     if y.dtype != object:
         return y
     if not all(isinstance(label, str) for label in y.ravel()):
-        raise EjectError(f"labels of mixed types ({y.ravel()[0]!r}, ...) cannot be written; make them strings")
+        raise EjectError(
+            f"labels of mixed types ({y.ravel()[0]!r}, ...) cannot be written; make them strings"
+        )
     return y.astype(str)
 
 
@@ -98,10 +102,14 @@ def _csv(rows: Any, source: Source, path: Path) -> str:
     extra = targets + (["weight"] if rows.weight is not None else [])
     taken = [name for name in extra if name in table.columns]
     if taken:
-        raise EjectError(f"the column {taken[0]!r} has the name that the script gives the target; rename it")
+        raise EjectError(
+            f"the column {taken[0]!r} has the name that the script gives the target; rename it"
+        )
     kinds = {name: _dtype(column) for name, column in table.items()}
     dates = [name for name, kind in kinds.items() if kind == "date"]
-    told = {n: kind for n, kind in kinds.items() if kind not in ("date", "float64", "int64", "bool")}
+    told = {
+        n: kind for n, kind in kinds.items() if kind not in ("date", "float64", "int64", "bool")
+    }
     for i, name in enumerate(targets):
         table[name] = y[:, i]
     if rows.weight is not None:
@@ -118,7 +126,7 @@ def _csv(rows: Any, source: Source, path: Path) -> str:
     write_atomically(path.with_name(name), content.encode())
     keywords = ",\n    ".join(f"{key}={source.of(value)}" for key, value in options.items())
     read = f'rows = pd.read_csv(\n    Path(__file__).with_name("{name}"),\n    {keywords},\n)'
-    taking = "rows.pop(\"target\").to_numpy()" if len(targets) == 1 else f"rows[{targets}].to_numpy()"
+    taking = 'rows.pop("target").to_numpy()' if len(targets) == 1 else f"rows[{targets}].to_numpy()"
     lines = [read, f"target = {taking}"]
     if len(targets) > 1:
         lines.append(f"rows = rows.drop(columns={targets})")
@@ -134,7 +142,9 @@ def _dtype(column: pd.Series) -> str:
     if pd.api.types.is_datetime64_any_dtype(kind):
         return "date"
     if isinstance(kind, pd.CategoricalDtype):
-        return "str" if pd.api.types.is_string_dtype(kind.categories) else str(kind.categories.dtype)
+        return (
+            "str" if pd.api.types.is_string_dtype(kind.categories) else str(kind.categories.dtype)
+        )
     if isinstance(kind, pd.api.extensions.ExtensionDtype) and kind.kind in "fiub":
         return str(kind)
     return "str"
@@ -188,12 +198,19 @@ def _numbers(training: Any, source: Source, names: list[str]) -> list[str]:
     if preparation.preprocess is not None:
         before = set(source.definitions)
         expression = source.of(clone(preparation.preprocess))
-        lines += [f"\n\n{text}\n\n" for name, text in source.definitions.items() if name not in before]
+        lines += [
+            f"\n\n{text}\n\n" for name, text in source.definitions.items() if name not in before
+        ]
         lines.append(f"preprocess = {expression}")
-        train, valid = f"preprocess.fit_transform({train}, {target})", f"preprocess.transform({valid})"
+        train, valid = (
+            f"preprocess.fit_transform({train}, {target})",
+            f"preprocess.transform({valid})",
+        )
     lines.append(f"{names[0]} = {_tensor(train)}")
     if preparation.target is not None:
-        lines.append(f"scaler = {source.of(clone(preparation.target))}.fit({_column(target, facts)})")
+        lines.append(
+            f"scaler = {source.of(clone(preparation.target))}.fit({_column(target, facts)})"
+        )
         target = f"scaler.transform({_column(target, facts)})"
         held_target = f"scaler.transform({_column(held_target, facts)})"
     lines.append(f"{names[1]} = {_target(target, training)}")
@@ -211,7 +228,16 @@ def _column(target: str, facts: Any) -> str:
 
 
 def _tensor(numbers: str) -> str:
-    return f"torch.tensor(np.asarray({numbers}, dtype=np.float32))"
+    return f"tensor({numbers})"
+
+
+TENSOR = """
+
+def tensor(numbers):
+    return torch.tensor(np.asarray(numbers, dtype=np.float32))
+
+
+"""
 
 
 def _target(target: str, training: Any) -> str:

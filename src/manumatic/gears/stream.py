@@ -67,7 +67,9 @@ def _encode(targets: Any, task: Task) -> np.ndarray:
     found = np.minimum(np.searchsorted(task.classes, values), len(task.classes) - 1)
     if not np.array_equal(task.classes[found], values):
         stranger = values[task.classes[found] != values][0]
-        raise DataError(f"a batch holds the label {stranger!r}, which is not among the classes {task.classes}")
+        raise DataError(
+            f"a batch holds the label {stranger!r}, which is not among the classes {task.classes}"
+        )
     return found.astype(np.int64)
 
 
@@ -78,15 +80,15 @@ def _hold_out(spec: Data, X: Any, loop: Loop, seed: int) -> tuple[Any, Any]:
         return X, spec.validation
     if not isinstance(X, Dataset) or not hasattr(X, "__len__"):
         raise ComponentError(
-            f"patience and keep='best' need validation rows, and {type(X).__name__} cannot be split; "
-            "give them: mm.Data(validation=another_loader)"
+            f"patience and keep='best' need validation rows, and {type(X).__name__} cannot be "
+            "split; give them: mm.Data(validation=another_loader)"
         )
     train, valid = split_rows(len(X), spec.validation, None, seed)
     return Subset(X, train.tolist()), Subset(X, valid.tolist())
 
 
 def _all_targets(X: Any) -> Any:
-    """Every target, for the classes among them; one pass over the data where they are not at hand."""
+    """Every target, for the classes among them; a pass over the data where they are not at hand."""
     source = X.dataset if isinstance(X, DataLoader) else X
     for name in ("targets", "labels"):
         if hasattr(source, name):

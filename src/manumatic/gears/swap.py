@@ -1,4 +1,4 @@
-"""Exchanging one of the five components of a training, and starting the loop with the ones at hand."""
+"""Exchange one of the five components of a training; start the loop with those at hand."""
 
 __all__ = ["begin", "complete", "describe", "exchange", "fit_loss"]
 
@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from manumatic.errors import ComponentError
-from manumatic.parts.components import Loop, Loss, Model
+from manumatic.parts.components import Loop, Model
 from manumatic.parts.data import Batches, Stream
 from manumatic.parts.device import autocast, grad_scaler
 from manumatic.parts.loop import Step, closure_loop, loop, validated
@@ -34,8 +34,8 @@ def _data(training: Any, data: Any) -> None:
         data = Stream(data, facts.device, lambda y: encoded(training, y), seed=facts.seed)
     if not hasattr(data, "batches") or not hasattr(data, "__len__"):
         raise ComponentError(
-            "training.data takes a DataLoader, a Dataset, or an object with batches(epoch) and a length; "
-            f"got {type(data).__name__}"
+            "training.data takes a DataLoader, a Dataset, or an object with batches(epoch) "
+            f"and a length; got {type(data).__name__}"
         )
     training.parts["data"] = data
 
@@ -111,7 +111,9 @@ def fit_loss(training: Any, loss: Any) -> None:
 def encoded(training: Any, y: Any) -> torch.Tensor:
     """The target of a streamed batch as the loss takes it."""
     facts = training.facts
-    return shape_target(training.loss, facts.task, facts.encode(y), facts.out_shape).to(facts.device)
+    return shape_target(training.loss, facts.task, facts.encode(y), facts.out_shape).to(
+        facts.device
+    )
 
 
 def begin(training: Any) -> Iterator[Step]:
@@ -123,7 +125,7 @@ def begin(training: Any) -> Iterator[Step]:
         "epochs": 0 if state.ended else spec.epochs,
         "start": state.next_epoch,
         "schedule": state.schedule,
-        # a read costs a microsecond on a CPU; a GPU would wait for it each step, so there each epoch is judged
+        # a read costs a microsecond on a CPU; a GPU would wait for it, so there epochs are judged
         "guard": facts.device.type == "cpu",
     }
     parts = (training.model, training.data, training.loss, training.optimizer)
@@ -151,7 +153,9 @@ def complete(training: Any) -> None:
     spec, state = training.loop, training.state
     if state.schedule is None:
         steps = max(1, spec.epochs * -(-len(training.data) // spec.accumulate))
-        state.schedule = build_schedule(training.facts.optimizer.schedule, training.optimizer, steps)
+        state.schedule = build_schedule(
+            training.facts.optimizer.schedule, training.optimizer, steps
+        )
     if state.scaler is None:
         state.scaler = grad_scaler(spec.precision, training.facts.device)
     if state.average is None and spec.ema is not None:
@@ -163,8 +167,8 @@ def _refuse_with_closure(spec: Loop) -> None:
     for name, without in refused.items():
         if getattr(spec, name) != without:
             raise ComponentError(
-                f"{name}={getattr(spec, name)!r} does not go with an optimizer that evaluates the loss itself "
-                "(LBFGS); leave it out"
+                f"{name}={getattr(spec, name)!r} does not go with an optimizer that evaluates the "
+                "loss itself (LBFGS); leave it out"
             )
 
 

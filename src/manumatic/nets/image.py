@@ -2,7 +2,8 @@
 
 __all__ = ["CNN"]
 
-import torch
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 
@@ -20,6 +21,7 @@ class CNN(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> CNN(1, 10)(torch.zeros(2, 1, 8, 8)).shape
     torch.Size([2, 10])
     """
@@ -30,7 +32,7 @@ class CNN(nn.Module):
         super().__init__()
         widths = [in_channels, width, 2 * width, 4 * width]
         blocks: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:]):
+        for before, after in pairwise(widths):
             blocks += [
                 nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False),
                 nn.BatchNorm2d(after),
@@ -39,7 +41,10 @@ class CNN(nn.Module):
             ]
         self.features = nn.Sequential(*blocks)
         self.head = nn.Sequential(
-            nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(dropout), nn.Linear(16 * width, out_features)
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(dropout),
+            nn.Linear(16 * width, out_features),
         )
 
     def forward(self, x: Tensor) -> Tensor:

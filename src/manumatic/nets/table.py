@@ -45,8 +45,8 @@ class MLP(nn.Sequential):
 class TableNet(nn.Module):
     """An MLP beside a linear path, fed with each number and two periodic readings of it.
 
-    The periodic readings let it see spikes that a ReLU network learns late (Gorishniy et al. 2022, arXiv 2203.05556);
-    the linear path starts the search at what a linear model could do.
+    The periodic readings let it see spikes that a ReLU network learns late (Gorishniy et al. 2022,
+    arXiv 2203.05556); the linear path starts the search at what a linear model could do.
 
     Parameters
     ----------
@@ -57,7 +57,8 @@ class TableNet(nn.Module):
     dropout : float
         Share of hidden units switched off in a training step.
     frequency : float
-        Standard deviation of the periodic readings' first frequencies, in cycles a unit of a scaled column.
+        Standard deviation of the periodic readings' first frequencies, in cycles a unit of a scaled
+        column.
 
     Examples
     --------

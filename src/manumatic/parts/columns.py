@@ -70,9 +70,7 @@ def _function(function: Any, names: Any = "one-to-one", **arguments: Any) -> Fun
 
 def _fill(*, flag: bool = True) -> SimpleImputer:
     """Missing → 0, which is the median after scaling; a flag for columns that missed one in fit."""
-    return SimpleImputer(
-        strategy="constant", fill_value=0.0, add_indicator=flag, keep_empty_features=True
-    )
+    return SimpleImputer(strategy="constant", fill_value=0.0, add_indicator=flag)
 
 
 def _scale() -> list[Any]:
@@ -104,9 +102,7 @@ def _topics(texts: Sequence[str], *, most: int, longest: int, seed: int) -> Pipe
 
 def _recipes(classification: bool | None, seed: int, formats: list[str]) -> dict[str, Pipeline]:
     """What each kind of column but text becomes; in the order of the output columns."""
-    codes = OrdinalEncoder(
-        handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan
-    )
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
     frequent = OneHotEncoder(
         handle_unknown="infrequent_if_exist", max_categories=MANY, sparse_output=False
     )
@@ -329,7 +325,9 @@ class Table(TransformerMixin, BaseEstimator):
         self.logbook_ = Logbook()
         if isinstance(rows, pd.DataFrame):
             classes = self.classification
-            if classes is None and y is not None:
+            if y is None or np.ndim(y) > 1:
+                classes = None  # no one target to take the means of
+            elif classes is None:
                 classes = type_of_target(y) in ("binary", "multiclass")
             self.columns_ = table_preprocess(
                 rows, classification=classes, seed=self.random_state, logbook=self.logbook_

@@ -1,8 +1,9 @@
 """The five components as a user writes them: parameters and nothing else.
 
-They are scikit-learn estimators in the parameter sense (``get_params``, ``set_params``, ``clone``), so that
-``GridSearchCV(net, {"optimizer__lr": [...], "model__hidden": [...]})`` needs no ``**kwargs`` on the estimator.
-The files beside this one turn them into what runs: data.py, model.py, loss.py, optimizer.py, loop.py.
+They are scikit-learn estimators in the parameter sense (``get_params``, ``set_params``, ``clone``),
+so that ``GridSearchCV(net, {"optimizer__lr": [...], "model__hidden": [...]})`` needs no
+``**kwargs`` on the estimator. The files beside this one turn them into what runs: data.py,
+model.py, loss.py, optimizer.py, loop.py.
 """
 
 __all__ = ["Component", "Data", "Loop", "Loss", "Model", "Optimizer"]
@@ -15,7 +16,7 @@ from sklearn.base import BaseEstimator
 
 
 class Component(BaseEstimator):
-    """Named parameters first, then whatever arguments the thing itself takes (kept in ``arguments``)."""
+    """Named parameters first, then what the thing itself takes (kept in ``arguments``)."""
 
     arguments: dict[str, Any]
 
@@ -26,10 +27,12 @@ class Component(BaseEstimator):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The parameters by name, the free arguments among them."""
-        return {name: getattr(self, name) for name in self._named()} | getattr(self, "arguments", {})
+        return {name: getattr(self, name) for name in self._named()} | getattr(
+            self, "arguments", {}
+        )
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name; a name that is no parameter of the component becomes an argument."""
+        """Set parameters by name; a name that is no parameter becomes an argument."""
         named = self._named()
         for name, value in params.items():
             if name in named:
@@ -51,14 +54,15 @@ class Data(Component):
     batch_size : int, None or "auto"
         Rows a step. None is full batch; "auto" goes by the number of rows.
     validation : float, int, None or (X, y)
-        Rows held out to choose when to stop and which weights to keep: a share, a number, none, or rows of your own.
-        They are held out only when the loop uses them.
+        Rows held out to choose when to stop and which weights to keep: a share, a number, none, or
+        rows of your own. They are held out only when the loop uses them.
     shuffle : bool
         A new order each epoch, decided by (random_state, epoch) alone.
     preprocess : "auto", None or a scikit-learn transformer
         "auto" looks at the columns; None takes X as it is. Fitted on the training rows only.
     target : "auto", None or a scikit-learn transformer
-        Scaling of the target in regression. "auto" standardises it where ``preprocess`` is not None.
+        Scaling of the target in regression. "auto" standardises it where ``preprocess`` is not
+        None.
     workers : int
         Processes that load batches of a torch Dataset.
 
@@ -86,13 +90,13 @@ class Data(Component):
 
 
 class Model(Component):
-    """A network to be built: a class or function and its arguments, an ``nn.Module``, or the name of a ready net.
+    """A network to be built: a class or function, an ``nn.Module``, or the name of a ready net.
 
     Parameters
     ----------
     net : type, callable, torch.nn.Module or str
-        What to build. ``in_features``, ``out_features``, ``in_channels`` and ``in_shape`` are filled in when it asks
-        for them and they are not among the arguments.
+        What to build. ``in_features``, ``out_features``, ``in_channels`` and ``in_shape`` are
+        filled in when it asks for them and they are not among the arguments.
     **arguments
         Handed to the class or function.
 
@@ -113,8 +117,8 @@ class Loss(Component):
     Parameters
     ----------
     name : str, type, torch.nn.Module or callable
-        "auto", "mse", "mae", "huber", "cross_entropy", "bce", …, a class such as ``nn.MSELoss``, an instance, or any
-        function of (prediction, target).
+        "auto", "mse", "mae", "huber", "cross_entropy", "bce", …, a class such as ``nn.MSELoss``, an
+        instance, or any function of (prediction, target).
     class_weight : None, "balanced" or dict
         Weights of the classes, as in scikit-learn; works with any loss.
     **arguments
@@ -142,11 +146,11 @@ class Optimizer(Component):
     lr : float or None
         Learning rate; None is the optimizer's own.
     schedule : None, str, type, partial or callable
-        "cosine", "linear", "one_cycle", a ``torch.optim.lr_scheduler`` class, or a function of the optimizer.
-        It is stepped once a step of the optimizer, not once an epoch.
+        "cosine", "linear", "one_cycle", a ``torch.optim.lr_scheduler`` class, or a function of the
+        optimizer. It is stepped once a step of the optimizer, not once an epoch.
     groups : sequence of (pattern, dict)
-        Parameters whose names match the pattern (``"head.*"``) get settings of their own, ``{"lr": 1e-4}``;
-        ``{"lr": 0}`` freezes them. The first match counts.
+        Parameters whose names match the pattern (``"head.*"``) get settings of their own, ``{"lr":
+        1e-4}``; ``{"lr": 0}`` freezes them. The first match counts.
     **arguments
         Handed to the optimizer, for example ``weight_decay=0.01``.
 
@@ -179,9 +183,11 @@ class Loop(Component):
     epochs : int
         Passes over the training rows.
     patience : int or None
-        Stop after so many epochs without a new best loss on the validation rows. None never stops early.
+        Stop after so many epochs without a new best loss on the validation rows. None never stops
+        early.
     keep : "last" or "best"
-        Which weights to end with. "best" and ``patience`` need validation rows; with ``patience`` the best are kept.
+        Which weights to end with. "best" and ``patience`` need validation rows; with ``patience``
+        the best are kept.
     clip_norm : float or None
         Longest gradient (L2 norm over all weights).
     accumulate : int
@@ -189,7 +195,8 @@ class Loop(Component):
     precision : "auto", "float32", "bfloat16" or "float16"
         Of the forward pass (autocast); "auto" is float32. "float16" scales the loss.
     ema : float or None
-        Decay of an exponential moving average of the weights, 0.999 for example; the average is what is kept.
+        Decay of an exponential moving average of the weights, 0.999 for example; the average is
+        what is kept.
     checkpoint : path or None
         A file written atomically while training goes on, from which it can go on exactly.
     every : float
@@ -231,5 +238,3 @@ class Loop(Component):
     def uses_validation(self) -> bool:
         """Whether rows held out would change what this loop does."""
         return self.patience is not None or self.keep == "best"
-
-

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from manumatic.errors import ComponentError, DataError
 from manumatic.parts.loop import in_order, shuffled
@@ -22,7 +22,8 @@ from manumatic.parts.loop import in_order, shuffled
 class Batches:
     """Rows in memory.  They live on the device as tensors; a batch is a view of the permuted rows.
 
-    Iterating gives the batches of one epoch, ``(X, y)`` or ``(X, y, weight)``, and turns to the next epoch.
+    Iterating gives the batches of one epoch, ``(X, y)`` or ``(X, y, weight)``, and turns to the
+    next epoch.
 
     Attributes
     ----------
@@ -102,7 +103,7 @@ class Stream:
     seen: int = field(default=sys.maxsize, repr=False)
 
     def __len__(self) -> int:
-        """Batches an epoch; for a stream without a length, known once its last batch is being handed out."""
+        """Batches an epoch; where a stream has no length, known once its last batch is out."""
         try:
             return len(self._loader(0))
         except TypeError:
@@ -178,7 +179,9 @@ def split_rows(
 
 def split_settings(n_rows: int, validation: Any, labels: np.ndarray | None) -> tuple[int, bool]:
     """How many rows to hold out, and whether every class can be on both sides."""
-    held_out = int(np.ceil(validation * n_rows)) if isinstance(validation, float) else int(validation)
+    held_out = (
+        int(np.ceil(validation * n_rows)) if isinstance(validation, float) else int(validation)
+    )
     if not 0 < held_out < n_rows:
         raise ComponentError(
             f"validation={validation!r} holds out {held_out} of {n_rows} rows; "

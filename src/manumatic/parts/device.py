@@ -46,7 +46,7 @@ def autocast(precision: str, device: torch.device) -> Any:
 
 
 def grad_scaler(precision: str, device: torch.device) -> Any:
-    """float16 gradients underflow below 6e-8, so their loss is scaled up; None for the other precisions."""
+    """float16 gradients underflow below 6e-8, so their loss is scaled up; else None."""
     if PRECISIONS.get(precision) is not torch.float16:
         return None
     return torch.amp.GradScaler(device.type)
@@ -102,8 +102,8 @@ class OwnRandomness:
 def threads_for(model: nn.Module, batch_rows: int) -> Iterator[int]:
     """One CPU thread for small networks: waking a second one costs more than it does there.
 
-    About 2 · weights · rows multiply-adds make a forward pass; below 2e8 a step is shorter than a millisecond or two
-    and two threads were measured 3 to 30 times *slower* in CPU time.
+    About 2 · weights · rows multiply-adds make a forward pass; below 2e8 a step is shorter than a
+    millisecond or two and two threads were measured 3 to 30 times *slower* in CPU time.
     """
     before = torch.get_num_threads()
     wanted = 1 if is_small(model, batch_rows) else before

@@ -1,7 +1,8 @@
 """The training loop: one generator, one yield a step.
 
-A gear is whoever calls ``next()``: automatic drains the generator, manual steps it, and ``eject`` prints this page with
-the branches cut away that a run never takes.  So it imports torch and the standard library only: it is plain PyTorch.
+A gear is whoever calls ``next()``: automatic drains the generator, manual steps it, and ``eject``
+prints this page with the branches cut away that a run never takes.  So it imports torch and the
+standard library only: it is plain PyTorch.
 """
 
 __all__ = ["Best", "Step", "closure_loop", "evaluate", "in_order", "loop", "shuffled", "validated"]
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 @dataclass(slots=True)
 class Step:
-    """What one step of the optimizer leaves behind.  The gradients it used stay until the next step."""
+    """What one step of the optimizer leaves behind.  Its gradients stay until the next step."""
 
     epoch: int
     batch: int
@@ -105,7 +106,7 @@ def closure_loop(
     model: nn.Module,
     data: Any,
     loss_fn: Callable[..., Tensor],
-    optimizer: torch.optim.Optimizer,
+    optimizer: Any,
     *,
     epochs: int,
     start: int = 0,
@@ -148,7 +149,7 @@ def validated(
     best: Best,
     patience: int | None = None,
 ) -> Iterator[Step]:
-    """Measure each epoch on the validation rows, stop when they no longer gain, end with the best weights."""
+    """Measure each epoch on the validation rows, stop without gain, end with the best weights."""
     for step in steps:
         if step.last:
             step.valid_loss = evaluate(model, loss_fn, data)
@@ -174,18 +175,20 @@ def evaluate(model: nn.Module, loss_fn: Callable[..., Tensor], data: Any) -> flo
 
 
 def shuffled(tensors: tuple[Tensor, ...], size: int, seed: int, epoch: int) -> Iterator[Any]:
-    """Batches in an order that only (seed, epoch) decide; no global random state is read or changed."""
+    """Batches in an order that (seed, epoch) alone decide; no global random state is touched."""
     generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
     order = torch.randperm(len(tensors[0]), generator=generator).to(tensors[0].device)
     first = 0
-    # many batches are gathered at once and handed out as views: one copy where there would be hundreds
+    # many batches are gathered at once and handed out as views: one copy in place of hundreds
     for rows in order.split(size * max(1, 2**22 // (size * max(1, tensors[0][0].numel())))):
-        for number, batch in enumerate(zip(*(t[rows].split(size) for t in tensors)), first):
+        for number, batch in enumerate(
+            zip(*(t[rows].split(size) for t in tensors), strict=True), first
+        ):
             yield number, *batch
         first = number + 1
 
 
 def in_order(tensors: tuple[Tensor, ...], size: int) -> Iterator[Any]:
     """Batches in the order of the rows."""
-    for number, batch in enumerate(zip(*(t.split(size) for t in tensors))):
+    for number, batch in enumerate(zip(*(t.split(size) for t in tensors), strict=True)):
         yield number, *batch

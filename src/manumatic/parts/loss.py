@@ -1,6 +1,14 @@
-"""Loss: task → loss on raw outputs (logits), and the link from raw outputs back to what the user reads."""
+"""Loss: task → loss on raw outputs (logits), and the link from those to what the user reads."""
 
-__all__ = ["LOSSES", "Link", "Weighted", "as_loss", "choose_loss", "fits_scaled_target", "shape_target"]
+__all__ = [
+    "LOSSES",
+    "Link",
+    "Weighted",
+    "as_loss",
+    "choose_loss",
+    "fits_scaled_target",
+    "shape_target",
+]
 
 import copy
 import functools
@@ -33,7 +41,10 @@ SCALABLE = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss)
 
 @dataclass(frozen=True)
 class Link:
-    """How raw outputs are read: "identity", "exp", "softmax", "sigmoid", "sigmoid_pair" or "exp_classes"."""
+    """How raw outputs are read.
+
+    ``kind`` is "identity", "exp", "softmax", "sigmoid", "sigmoid_pair" or "exp_classes".
+    """
 
     kind: str
 
@@ -79,13 +90,13 @@ def as_loss(loss: Any) -> Loss:
     if isinstance(loss, str) or callable(loss):
         return Loss(loss)
     raise ComponentError(
-        f"loss must be a name ({', '.join(LOSSES)}), a torch loss, a function of (prediction, target) "
-        f"or mm.Loss(...); got {loss!r}"
+        f"loss must be a name ({', '.join(LOSSES)}), a torch loss, a function of "
+        f"(prediction, target) or mm.Loss(...); got {loss!r}"
     )
 
 
 def fits_scaled_target(spec: Loss) -> bool:
-    """Whether the loss means the same on a standardised target; a Poisson loss, say, needs counts."""
+    """Whether the loss means the same on a standardised target; a Poisson loss needs counts."""
     name = spec.name
     if isinstance(name, str):
         return name == "auto" or issubclass(LOSSES.get(name, nn.Module), SCALABLE)
@@ -109,8 +120,8 @@ def choose_loss(
     Raises
     ------
     ComponentError
-        The outputs have the wrong shape for the task, or pass through a Softmax or Sigmoid that the loss applies
-        itself.
+        The outputs have the wrong shape for the task, or pass through a Softmax or Sigmoid that the
+        loss applies itself.
     """
     check_shape(task, prediction)
     loss = _build(spec, task, prediction, logbook)
@@ -133,8 +144,8 @@ def check_shape(task: Task, prediction: Tensor) -> None:
         "multilabel": f"y has {task.n_outputs} labels",
     }.get(task.kind, f"y has {task.out_features} classes")
     raise ComponentError(
-        f"the model returns the shape {tuple(prediction.shape)} for {len(prediction)} rows, but {target}: "
-        f"it must return ({len(prediction)}, {task.out_features}). "
+        f"the model returns the shape {tuple(prediction.shape)} for {len(prediction)} rows, but "
+        f"{target}: it must return ({len(prediction)}, {task.out_features}). "
         "A class with out_features in its signature gets the right number"
     )
 
@@ -152,7 +163,9 @@ def _build(spec: Loss, task: Task, prediction: Tensor, logbook: Logbook) -> Any:
         logbook.note("loss", LOSSES[name].__name__, why)
     if isinstance(name, str):
         if name not in LOSSES:
-            raise ComponentError(f"no loss {name!r}; there are {', '.join(LOSSES)}.{nearest(name, LOSSES)}")
+            raise ComponentError(
+                f"no loss {name!r}; there are {', '.join(LOSSES)}.{nearest(name, LOSSES)}"
+            )
         name = LOSSES[name]
     if isinstance(name, type):
         try:
@@ -176,9 +189,10 @@ def _link(loss: Any, task: Task, prediction: Tensor) -> Link:
 
 
 def shape_target(loss: Any, task: Task, values: Any, out_shape: tuple[int, ...]) -> Tensor:
-    """Targets as the loss takes them: class numbers, or floats in the very shape of the predictions.
+    """Targets as the loss takes them: class numbers, or floats in the shape of the predictions.
 
-    A target (n,) beside outputs (n, 1) would be broadcast to (n, n), and the model would learn the mean.
+    A target (n,) beside outputs (n, 1) would be broadcast to (n, n), and the model would learn the
+    mean.
     """
     target = torch.as_tensor(values)
     base = loss.loss if isinstance(loss, Weighted) else loss
@@ -191,7 +205,7 @@ def shape_target(loss: Any, task: Task, values: Any, out_shape: tuple[int, ...])
 
 
 def _refuse_double_activation(loss: Any, prediction: Tensor) -> None:
-    """Softmax before cross entropy still trains, badly: with K classes the loss cannot fall below log(1 + (K-1)/e)."""
+    """Softmax before cross entropy trains badly: K classes have a loss ≥ log(1 + (K-1)/e)."""
     last = _last_operation(prediction)
     if isinstance(loss, nn.CrossEntropyLoss) and last == "SoftmaxBackward0":
         raise ComponentError(
@@ -215,7 +229,9 @@ def _last_operation(prediction: Tensor) -> str:
     node = prediction.grad_fn
     while node is not None:
         name: str = node.name()
-        if not name.startswith(("View", "Squeeze", "Unsqueeze", "Reshape", "Alias", "T", "Clone", "ToCopy")):
+        if not name.startswith(
+            ("View", "Squeeze", "Unsqueeze", "Reshape", "Alias", "T", "Clone", "ToCopy")
+        ):
             return name
         node = node.next_functions[0][0] if node.next_functions else None
     return ""
@@ -224,7 +240,7 @@ def _last_operation(prediction: Tensor) -> str:
 def per_row(loss: Any) -> Callable[[Tensor, Tensor], Tensor]:
     """The same loss with its rows kept apart, for any loss that is a mean over rows."""
     if isinstance(loss, nn.Module) and hasattr(loss, "reduction"):
-        apart = copy.deepcopy(loss)
+        apart: Any = copy.deepcopy(loss)
         apart.reduction = "none"
         return apart
     if "reduction" in inspect.signature(loss).parameters:

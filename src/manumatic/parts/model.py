@@ -32,13 +32,13 @@ def as_model(model: Any) -> Model:
     if isinstance(model, str) or callable(model):
         return Model(model)
     raise ComponentError(
-        f"model must be a name ({', '.join(NETS)}), an nn.Module, a class or function that makes one, "
-        f"or mm.Model(Net, ...); got {model!r}"
+        f"model must be a name ({', '.join(NETS)}), an nn.Module, a class or function that "
+        f"makes one, or mm.Model(Net, ...); got {model!r}"
     )
 
 
 def resolve_model(spec: Model, task: Task, logbook: Logbook) -> Model:
-    """The class or function that makes the network, with all of its arguments; or a finished network as it is.
+    """The class or function that makes the network, with all its arguments; or a finished one.
 
     Raises
     ------
@@ -49,8 +49,8 @@ def resolve_model(spec: Model, task: Task, logbook: Logbook) -> Model:
     if isinstance(net, nn.Module):
         if spec.arguments:
             raise ComponentError(
-                f"mm.Model got the finished {type(net).__name__} and the arguments {spec.arguments}; "
-                f"give its class instead: mm.Model({type(net).__name__}, ...)"
+                f"mm.Model got the finished {type(net).__name__} and the arguments "
+                f"{spec.arguments}; give its class instead: mm.Model({type(net).__name__}, ...)"
             )
         return spec
     if net == "auto":
@@ -58,7 +58,9 @@ def resolve_model(spec: Model, task: Task, logbook: Logbook) -> Model:
         logbook.note("model", f"the {net!r} net", f"rows have the shape {task.in_shape}")
     if isinstance(net, str):
         if net not in NETS:
-            raise ComponentError(f"no ready net {net!r}; there are {', '.join(NETS)}.{nearest(net, NETS)}")
+            raise ComponentError(
+                f"no ready net {net!r}; there are {', '.join(NETS)}.{nearest(net, NETS)}"
+            )
         net = NETS[net]
     return Model(net, **_fill_in(net, spec.arguments, task, logbook))
 
@@ -117,19 +119,20 @@ def probe(model: nn.Module, X: Tensor) -> Tensor:
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ComponentError(
-            f"{type(model).__name__} cannot take rows of shape {tuple(X.shape[1:])} ({X.dtype}): {reason}. "
-            "A class that has in_features in its signature gets the right number"
+            f"{type(model).__name__} cannot take rows of shape {tuple(X.shape[1:])} ({X.dtype}): "
+            f"{reason}. A class that has in_features in its signature gets the right number"
         ) from error
     finally:
         model.train(was_training)
     if not isinstance(prediction, Tensor):
         raise ComponentError(
-            f"{type(model).__name__} returned a {type(prediction).__name__}; it must return one tensor"
+            f"{type(model).__name__} returned a {type(prediction).__name__}; it must return "
+            "one tensor"
         )
     if prediction.ndim == 0 or len(prediction) != len(X):
         raise ComponentError(
-            f"{type(model).__name__} returned the shape {tuple(prediction.shape)} for {len(X)} rows; "
-            "its first dimension must be the rows"
+            f"{type(model).__name__} returned the shape {tuple(prediction.shape)} for {len(X)} "
+            "rows; its first dimension must be the rows"
         )
     return prediction
 

@@ -1,6 +1,13 @@
 """Optimizer: a name, class or partial → a torch optimizer, and its schedule."""
 
-__all__ = ["OPTIMIZERS", "SCHEDULES", "as_optimizer", "build_optimizer", "build_schedule", "wants_closure"]
+__all__ = [
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "as_optimizer",
+    "build_optimizer",
+    "build_schedule",
+    "wants_closure",
+]
 
 import fnmatch
 import functools
@@ -37,8 +44,8 @@ def as_optimizer(optimizer: Any) -> Optimizer:
     if isinstance(optimizer, str | type | functools.partial):
         return Optimizer(optimizer)
     raise ComponentError(
-        "optimizer must be a name ('adamw', 'sgd', ...), a torch.optim class, a functools.partial of one "
-        f"or mm.Optimizer(...); got {optimizer!r}"
+        "optimizer must be a name ('adamw', 'sgd', ...), a torch.optim class, a functools.partial "
+        f"of one or mm.Optimizer(...); got {optimizer!r}"
         + (
             "; an optimizer that exists already belongs to other weights"
             if isinstance(optimizer, torch.optim.Optimizer)
@@ -48,7 +55,7 @@ def as_optimizer(optimizer: Any) -> Optimizer:
 
 
 def settings(spec: Optimizer) -> tuple[Any, dict[str, Any]]:
-    """The optimizer's class (or partial) and the keywords that it is called with, ``fused`` where that path exists."""
+    """The optimizer's class or partial, and its keywords: ``fused`` where that path exists."""
     kind = spec.name
     if isinstance(kind, str):
         if kind.lower() not in OPTIMIZERS:
@@ -74,20 +81,24 @@ def build_optimizer(spec: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
     Raises
     ------
     ComponentError
-        An argument that it does not take, a pattern that matches no weight, or a model without weights.
+        An argument that it does not take, a pattern that matches no weight, or a model without
+        weights.
     """
     kind, keywords = settings(spec)
     weights = parameter_groups(spec, model)
     name = getattr(kind, "__name__", repr(kind))
     try:
         if isinstance(kind, functools.partial):
-            made = lean(kind.func)(weights, *kind.args, **{**kind.keywords, **keywords})
+            base: Any = kind.func
+            made = lean(base)(weights, *kind.args, **{**kind.keywords, **keywords})
         else:
             made = lean(kind)(weights, **keywords)
     except (TypeError, ValueError) as error:
         raise ComponentError(f"{name}({_told(keywords)}) cannot be built: {error}") from None
     if not isinstance(made, torch.optim.Optimizer):
-        raise ComponentError(f"{name} made a {type(made).__name__}; it must make a torch.optim.Optimizer")
+        raise ComponentError(
+            f"{name} made a {type(made).__name__}; it must make a torch.optim.Optimizer"
+        )
     return made
 
 
@@ -96,8 +107,8 @@ def parameter_groups(spec: Optimizer, model: nn.Module) -> Any:
     named = dict(model.named_parameters())
     if not named:
         raise ComponentError(
-            f"{type(model).__name__} has no weights to train; layers in a Python list are invisible to "
-            "PyTorch, put them in nn.ModuleList"
+            f"{type(model).__name__} has no weights to train; layers in a Python list are "
+            "invisible to PyTorch, put them in nn.ModuleList"
         )
     if not spec.groups:
         return model.parameters()

@@ -1,4 +1,4 @@
-"""The border: X of any kind → one array or DataFrame, one row a sample; and which rows count how often."""
+"""The border: X of any kind → one array or DataFrame; and which rows count how often."""
 
 __all__ = ["as_images", "count_rows", "kind_of", "read_rows"]
 
@@ -90,7 +90,9 @@ def _holds_strings(X: Any) -> bool:
     if not isinstance(X, np.ndarray | list | tuple) or len(X) == 0:
         return False
     first = X[0]
-    if not isinstance(first, np.ndarray | list | tuple) or not any(isinstance(v, str) for v in first):
+    if not isinstance(first, np.ndarray | list | tuple) or not any(
+        isinstance(v, str) for v in first
+    ):
         return False
     try:
         np.asarray(first, dtype=object).astype(np.float64)
@@ -136,9 +138,10 @@ def count_rows(
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Which rows training sees, how often and in which order.
 
-    A row with weight 2 and a row given twice must train to the same weights, bit for bit, whatever the network draws
-    at random.  So rows with whole-number weights are repeated, and where any row counts more than once all are put
-    into an order that does not depend on how they came.  Other weights multiply the loss.
+    A row with weight 2 and a row given twice must train to the same weights, bit for bit, whatever
+    the network draws at random.  So rows with whole-number weights are repeated, and where any row
+    counts more than once all are put into an order that does not depend on how they came.  Other
+    weights multiply the loss.
 
     Returns
     -------
@@ -161,7 +164,7 @@ def count_rows(
 
 
 def _row_codes(rows: Any, y: np.ndarray) -> np.ndarray | None:
-    """A 64-bit code a row; equal rows have equal codes. None where there are too many numbers to look at."""
+    """A 64-bit code a row, equal for equal rows; None where there is too much to look at."""
     if rows.size > 2e7:
         return None
     if isinstance(rows, pd.DataFrame):

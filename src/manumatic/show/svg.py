@@ -40,7 +40,7 @@ def fold_dots(row: Mapping[str, Any], span: Span, best: float, digits: int) -> s
     marks = [_line("guide", x(best), 0, x(best), 28)]
     marks.append(_line(f"reach {gear}", x(min(row["scores"])), 14, x(max(row["scores"])), 14))
     for number, score in enumerate(row["scores"], start=1):
-        title, at = _title(f"fold {number}: {score:.{digits}f}"), x(score)
+        title, at = _title(f"fold {number}: {score:,.{digits}f}"), x(score)
         if span[0] <= score <= span[1]:
             shape = f'<circle class="dot {gear}" cx="{at}" cy="14" r="4.2">{title}</circle>'
         else:
@@ -48,7 +48,7 @@ def fold_dots(row: Mapping[str, Any], span: Span, best: float, digits: int) -> s
             shape = f'<path class="dot {gear}" d="M{at} 14l{-tip} -4.5v9z">{title}</path>'
         marks.append(shape)
     if span[0] <= row["mean"] <= span[1]:
-        at, title = x(row["mean"]) - 1.25, _title(f"mean {row['mean']:.{digits}f}")
+        at, title = x(row["mean"]) - 1.25, _title(f"mean {row['mean']:,.{digits}f}")
         bar = f'x="{at}" y="5" width="2.5" height="18"'
         marks.append(f'<rect class="mean" {bar}>{title}</rect>')
     return _svg(WIDE, 28, marks, f"scores of {row['name']}", "dots")
@@ -57,7 +57,7 @@ def fold_dots(row: Mapping[str, Any], span: Span, best: float, digits: int) -> s
 def axis(span: Span) -> str:
     """The numbers under the dots."""
     x = _Scale(span, 6, WIDE - 6)
-    marks = [_text(x(tick), 13, f"{tick:g}", "middle") for tick in ticks(*span, most=4)]
+    marks = [_text(x(tick), 13, f"{tick:,.10g}", "middle") for tick in ticks(*span, most=4)]
     return _svg(WIDE, 18, marks, "axis", "dots")
 
 
@@ -88,7 +88,7 @@ def loss_curves(curves: Mapping[str, Sequence[Sequence[float]]]) -> str:
             _line("grid", 46, height, 472, height),
             _text(38, height + 4, f"{level:.3g}", "end"),
         ]
-    marks += [_text(x(tick), 176, f"{tick:g}", "middle") for tick in ticks(*x.span, most=6)]
+    marks += [_text(x(tick), 176, f"{tick:,.10g}", "middle") for tick in ticks(*x.span, most=6)]
     for part, line in kept.items():
         path = " ".join(f"{x(epoch)},{y(math.log10(v) if far else v)}" for epoch, v in line)
         title = _title(f"{part}: {line[0][1]:.4g} falls to {min(v for _, v in line):.4g}")
@@ -108,7 +108,7 @@ def cost_chart(rows: Sequence[Mapping[str, Any]], span: Span, lower_is_better: b
     for tick in ticks(*span, most=7):
         marks += [
             _line("grid", 60, y(tick), 1000, y(tick)),
-            _text(50, y(tick) + 4, f"{tick:g}", "end"),
+            _text(50, y(tick) + 4, f"{tick:,.10g}", "end"),
         ]
     for power in range(math.ceil(x.span[0]), math.floor(x.span[1]) + 1):
         name = f"{10**power:g} s" if power > -3 else f"{10 ** (power + 3):g} ms"

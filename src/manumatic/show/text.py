@@ -1,13 +1,26 @@
 """The facts of a comparison as aligned text."""
 
-__all__ = ["duration", "leaderboard"]
+__all__ = ["decimals", "duration", "leaderboard"]
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 HEAD = ("#", "model", "gear", "", "vs best", "verdict", "fit", "predict/row")
 PADS = "<<<>><>>"
 UNITS = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs")]
+
+
+def decimals(spread: float) -> int:
+    """Decimals, 0 to 6, that show a standard deviation with two or three digits.
+
+    Examples
+    --------
+    >>> decimals(2.34), decimals(0.0159), decimals(2228.0)
+    (2, 3, 0)
+    """
+    size = math.floor(math.log10(spread)) if spread > 0 else 0
+    return min(max(2 - size if size >= 0 else 1 - size, 0), 6)
 
 
 def duration(seconds: float) -> str:
@@ -55,8 +68,8 @@ def _cells(place: int, row: Mapping[str, Any], facts: Mapping[str, Any]) -> tupl
         str(place),
         row["name"],
         row["gear"],
-        f"{row['mean']:.{digits}f} ± {row['sd']:.{digits}f}",
-        "-" if row["verdict"] == "best" else f"{row['difference']:+.{digits}f}",
+        f"{row['mean']:,.{digits}f} ± {row['sd']:,.{digits}f}",
+        "-" if row["verdict"] == "best" else f"{row['difference']:+,.{digits}f}",
         row["verdict"],
         duration(row["fit_seconds"]),
         duration(row["predict_us"] / 1e6),
