@@ -169,11 +169,11 @@ def test_what_cannot_be_split_or_scored(numbers, options, message):
     ("X", "y", "message"),
     [
         ([[1.0], [2.0]], None, "needs the target"),
-        ([[1.0], [2.0]], [5.0, 5.0], r"the target 'y' is 5.0 in every row"),
+        ([[1.0], [2.0]], [5.0, 5.0], r"the target 'y' is '5.0' in every row"),
         ([[1.0], [2.0]], ["a", "a"], r"the target 'y' is 'a' in every row"),
         ([[1.0], [2.0]], [np.nan, np.nan], "missing in all 2 rows"),
         ([[1.0], [2.0]], [1.0, np.inf], "infinite"),
-        ([[1.0], [np.inf]], [1.5, 2.5], "column 0 holds an infinite value in row 1"),
+        ([[1.0], [np.inf]], [1.5, 2.5], "column '0' holds an infinite value in row 1"),
         ([[1.0], [2.0]], [1.5], "X has 2 rows but y has 1"),
         ([1.0, 2.0], [1.5, 2.5], r"X must have rows and columns; it has shape \(2,\)"),
         (np.zeros((2, 1, 1, 1, 1)), [1.5, 2.5], r"compare takes tables and images"),
@@ -188,7 +188,9 @@ def test_unusable_data(X, y, message):
 
 
 def test_unusable_columns(flats):
-    with pytest.raises(DataError, match=r"no column 'rant'. Did you mean 'rent'\? Columns: flat_id"):
+    with pytest.raises(
+        DataError, match=r"no column 'rant'. Did you mean 'rent'\? Columns: flat_id"
+    ):
         open_problem(flats, "rant")
     with pytest.raises(DataError, match="'rent' is the only column"):
         open_problem(flats[["rent"]], "rent")
@@ -287,7 +289,6 @@ def test_a_model_that_fails_is_a_row_with_its_error(numbers):
     assert [row.verdict for row in result.rows][-2:] == ["failed", "failed"]
     assert rows["warns"].scores == pytest.approx(rows["Dummy"].scores)
     assert "raises failed: RuntimeError: no luck today" in str(result)
-    assert result.frame.set_index("name").loc["nan", "mean"] is not rows["nan"]
     json.dumps(result.facts(), allow_nan=False)
 
 
@@ -354,14 +355,14 @@ def test_the_frame_is_the_leaderboard(numbers):
     frame = compare(*numbers, models=FAST).frame
     assert frame["name"].tolist() == ["LinearRegression", "DecisionTree", "Dummy"]
     assert frame["mean"].is_monotonic_increasing
-    assert frame["verdict"].tolist() == ["best", "worse", "worse"]
+    assert frame["verdict"].tolist() == ["best", "tie", "worse"]
     assert frame["difference"].tolist()[0] == 0
 
 
 def test_the_text_is_aligned(numbers):
     text = str(compare(*numbers, models=FAST))
     table = text.split("\n\n")[0].splitlines()
-    assert table[0].split() == "# model gear RMSE ± sd vs best verdict fit predict/row".split()
+    assert " ".join(table[0].split()) == "# model gear RMSE ± sd vs best verdict fit predict/row"
     assert len({line.index("scikit-learn") for line in table[1:]}) == 1
 
 

@@ -324,6 +324,30 @@ def test_three_ways_to_the_same_weights(name, tmp_path, run_script):
     same(net.model_.state_dict(), run_script(tmp_path / "train.py"))
 
 
+def test_what_is_exchanged_before_the_first_step_is_ejected(tmp_path, run_script):
+    X, y = numbers()
+    training = mm.Regressor("linear", data=data(), loop=FEW, random_state=5).manual(X, y)
+    training.model = mm.Model(Net, hidden=6)
+    training.loss = scaled_error
+    training.optimizer = torch.optim.SGD(training.model.parameters(), lr=0.05, momentum=0.9)
+    training.loop = mm.Loop(epochs=2, clip_norm=0.5)
+    training.data.batch_size = 20
+    training.eject(tmp_path / "train.py")
+    same(training.run().model.state_dict(), run_script(tmp_path / "train.py"))
+    training.optimizer = "adam"
+    with pytest.raises(mm.EjectError, match=r"training\.optimizer was exchanged after"):
+        training.eject(tmp_path / "train.py")
+
+
+def test_a_finished_model_starts_the_script_where_it_started(tmp_path, run_script):
+    X, y = numbers()
+    training = mm.Regressor("linear", data=data(), loop=FEW, random_state=5).manual(X, y)
+    training.model = nn.Sequential(nn.Linear(5, 3), nn.Dropout(0.5), nn.Linear(3, 1))
+    weights = training.run().model.state_dict()
+    training.eject(tmp_path / "train.py")
+    same(weights, run_script(tmp_path / "train.py"))
+
+
 def test_a_wrong_script_is_noticed(tmp_path, run_script):
     """The comparison above can fail."""
     X, y = numbers()

@@ -116,5 +116,6 @@ class Columns(TransformerMixin, BaseEstimator):
         if self.levels_:
             texts = words(X[list(self.levels_)]).T
             for place, (text, levels) in enumerate(zip(texts, self.levels_.values(), strict=True)):
-                frame[f"c{place}"] = pd.Categorical(text, dtype=levels)
+                codes = levels.categories.get_indexer(text)  # -1, which is missing, for unseen
+                frame[f"c{place}"] = pd.Categorical.from_codes(codes, dtype=levels)
         return frame

@@ -4,8 +4,8 @@ __all__ = ["collect_facts"]
 
 import math
 import platform
-from statistics import median
 from importlib.metadata import version
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from manumatic.compare.race import Row

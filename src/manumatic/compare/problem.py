@@ -283,9 +283,7 @@ def _read_target(
     is_text = pd.api.types.is_bool_dtype(numbers) or not pd.api.types.is_numeric_dtype(numbers)
     distinct = numbers.nunique()
     if distinct == 1:
-        raise DataError(
-            f"the target {name!r} is {numbers.iloc[0]!r} in every row: there is nothing to learn"
-        )
+        raise DataError(f"the target {name!r} is {str(labels[0])!r} in every row: nothing to learn")
     if asked is not None and not (asked and is_text):
         regression, why = asked, f"{metric} asks for it"
     elif is_text:
@@ -312,7 +310,9 @@ def _finite(X: Any) -> None:
     if infinite.any():
         where = np.argwhere(infinite)[0]
         column = numbers.columns[where[1]] if hasattr(numbers, "columns") else where[1]
-        raise DataError(f"column {column!r} holds an infinite value in row {where[0]}; replace it")
+        raise DataError(
+            f"column {str(column)!r} holds an infinite value in row {where[0]}; replace it"
+        )
 
 
 def scorer_name(metric: str) -> str:

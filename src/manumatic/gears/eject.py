@@ -1,7 +1,7 @@
 """The way out: one plain PyTorch script that trains to the same weights, bit for bit.
 
-The loop in it is the source of parts/loop.py, the networks are the source of their classes; so it cannot drift from
-what ran.
+The loop in it is the source of parts/loop.py, the networks are the source of their classes; so it
+cannot drift from what ran.
 """
 
 __all__ = ["eject"]
@@ -11,7 +11,7 @@ import io
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import libcst as cst
 import torch
@@ -47,7 +47,7 @@ def eject(training: Any, path: str | Path | None = None) -> str:
     facts = training.facts
     if facts.swapped:
         raise EjectError(
-            f"training.{facts.swapped} was exchanged after the first step; a script cannot tell that story. "
+            f"training.{facts.swapped} was exchanged after the first step, no script can tell that. "
             "Exchange it before, or eject a fresh net.manual(X, y)"
         )
     if not isinstance(training.data, Batches) or facts.source is None:
@@ -158,15 +158,20 @@ def _optimizer(training: Any, source: Source) -> str:
     before = set(source.definitions)
     kind, keywords = settings(facts.optimizer)
     if isinstance(kind, functools.partial):
-        kind, keywords = kind.func, {**kind.keywords, **keywords}
+        kind, keywords = cast(Any, kind).func, {**kind.keywords, **keywords}
+    if len(optimizer.param_groups) > 1 and not facts.optimizer.groups:
+        raise EjectError(
+            f"this {kind.__name__} has {len(optimizer.param_groups)} groups of weights of its own; "
+            "name them by patterns instead, mm.Optimizer(..., groups=[(pattern, settings)])"
+        )
     lines, weights = [], "model.parameters()"
     if facts.optimizer.groups:
         lines.append("weights = dict(model.named_parameters())")
         weights = _groups(training, source)
+    keywords = {name: value for name, value in keywords.items() if (name, value) != ("fused", None)}
     told = ", ".join(f"{name}={source.of(value)}" for name, value in keywords.items())
     lines.append(f"optimizer = {source.of(kind)}({weights}{', ' if told else ''}{told})")
     lines += _schedule(facts.optimizer.schedule, training, source)
-    assert isinstance(optimizer, torch.optim.Optimizer)
     return "\n".join([*_defined_since(before, source), *lines])
 
 
@@ -174,7 +179,7 @@ def _groups(training: Any, source: Source) -> str:
     names = {weight: name for name, weight in training.model.named_parameters()}
     groups = []
     changes = [dict(change) for _, change in training.facts.optimizer.groups] + [{}]
-    for group, change in zip(training.optimizer.param_groups, changes):
+    for group, change in zip(training.optimizer.param_groups, changes, strict=False):
         listed = ", ".join(f'weights["{names[weight]}"]' for weight in group["params"])
         told = "".join(f", {source.of(name)}: {source.of(value)}" for name, value in change.items())
         groups.append(f'{{"params": [{listed}]{told}}}')
@@ -191,7 +196,7 @@ def _schedule(schedule: Any, training: Any, source: Source) -> list[str]:
     elif isinstance(schedule, functools.partial):
         kind, keywords = schedule.func, schedule.keywords
     else:
-        kind, keywords = schedule, {}
+        kind, keywords = cast(Any, schedule), {}
     told = "".join(f", {name}={source.of(value)}" for name, value in keywords.items())
     return [f"schedule = {source.of(kind)}(optimizer{told})"]
 
@@ -288,7 +293,7 @@ def _evaluate(training: Any, targets: list[str], source: Source) -> str:
 
 
 def _with_validation(training: Any, body: list[Any]) -> tuple[list[Any], list[Any]]:
-    """The loop with ``validated``'s statements at the end of each epoch, and its last ones behind."""
+    """The loop with ``validated``'s statements at the end of each epoch, and the last behind."""
     patience = training.loop.patience
     known = {"step.last": True, "best.weights": PRESENT, "patience": patience}
     model = "model" if training.state.average is None else "average.module"

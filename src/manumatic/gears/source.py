@@ -9,6 +9,7 @@ import inspect
 import math
 import sys
 import textwrap
+from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -20,8 +21,6 @@ from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
 from manumatic.errors import EjectError
-
-CONSTANTS = (bytes, bool, int, type(None), type(...))
 
 
 class Source:
@@ -47,39 +46,13 @@ class Source:
         EjectError
             There is none: a lambda, an object without constructor arguments to read.
         """
-        if isinstance(value, float):
-            return self._float(value)
-        if isinstance(value, str):
-            return _quoted(value)
-        if isinstance(value, CONSTANTS):
-            return repr(value)
-        if isinstance(value, np.generic):
-            return self.of(value.item())
-        if isinstance(value, torch.dtype):
-            return repr(value)
-        if isinstance(value, list | tuple | set | dict):
-            return self._container(value)
-        if isinstance(value, np.ndarray):
-            self.imports.add("import numpy as np")
-            return f"np.array({self.of(value.tolist())})"
-        if isinstance(value, torch.Tensor):
-            return f"torch.tensor({self.of(value.tolist())}, dtype={value.dtype})"
-        if isinstance(value, type | FunctionType) or inspect.isbuiltin(value):
+        for kinds, write in WAYS:
+            if isinstance(value, kinds):
+                return write(self, value)
+        if inspect.isbuiltin(value):
             return self._named(value)
-        if isinstance(value, functools.partial):
-            self.imports.add("import functools")
-            parts = [
-                self.of(value.func),
-                *map(self.of, value.args),
-                *self._keywords(value.keywords),
-            ]
-            return _layout("functools.partial(", parts, ")")
-        if isinstance(value, BaseEstimator):
-            return self._estimator(value)
-        if isinstance(value, nn.Module):
-            return self._network(value)
-        if vars_of := getattr(value, "__dict__", None):  # a splitter of scikit-learn, say
-            return self._by_attributes(value, vars_of)
+        if attributes := getattr(value, "__dict__", None):  # a splitter of scikit-learn, say
+            return self._by_attributes(value, attributes)
         raise EjectError(f"there is no source for {value!r} ({type(value).__name__})")
 
     def call(self, function: Any, keywords: dict[str, Any]) -> str:
@@ -95,6 +68,15 @@ class Source:
         self.imports.add("import math")
         return "math.nan" if math.isnan(value) else "math.inf" if value > 0 else "-math.inf"
 
+    def _array(self, value: np.ndarray) -> str:
+        self.imports.add("import numpy as np")
+        return f"np.array({self.of(value.tolist())})"
+
+    def _partial(self, value: "functools.partial[Any]") -> str:
+        self.imports.add("import functools")
+        parts = [self.of(value.func), *map(self.of, value.args), *self._keywords(value.keywords)]
+        return _layout("functools.partial(", parts, ")")
+
     def _container(self, value: Any) -> str:
         if isinstance(value, dict):
             return _layout("{", [f"{self.of(k)}: {self.of(v)}" for k, v in value.items()], "}")
@@ -105,10 +87,10 @@ class Source:
             "{" if isinstance(value, set) else "[", inside, "}" if isinstance(value, set) else "]"
         )
 
-    # --- classes and functions -----------------------------------------------------------------------------------
+    # --- classes and functions ---
 
     def _named(self, value: Any) -> str:
-        """A class or function: imported where it is a library's, copied where it is the user's or ours."""
+        """A class or function: imported from a library, copied where it is the user's or ours."""
         module, name = value.__module__, value.__qualname__
         if module == "builtins":
             return str(name)
@@ -124,30 +106,28 @@ class Source:
         return str(name)
 
     def _torch(self, value: Any) -> str:
+        name: str = value.__name__
         for home in ("torch", "torch.optim", "torch.optim.lr_scheduler", "torch.nn.functional"):
-            if getattr(importlib.import_module(home), value.__name__, None) is value:
-                return f"{home}.{value.__name__}"
-        self.imports.add(f"from {value.__module__} import {value.__name__}")
-        return str(value.__name__)
+            if getattr(importlib.import_module(home), name, None) is value:
+                return f"{home}.{name}"
+        self.imports.add(f"from {value.__module__} import {name}")
+        return name
 
     def _define(self, value: Any) -> None:
-        name = value.__name__
+        name: str = value.__name__
         if name in self.definitions:
             return
-        if (
-            name == "<lambda>"
-            or "<locals>" in value.__qualname__
-            and getattr(value, "__closure__", None)
-        ):
+        if name == "<lambda>" or getattr(value, "__closure__", None):
             raise EjectError(
-                f"{value.__qualname__} has no source that stands alone; write it as a function or class "
-                "at the top of a file or cell"
+                f"{value.__qualname__} has no source that stands alone; write it as a "
+                "function or class at the top of a file or cell"
             )
         try:
             text = textwrap.dedent(inspect.getsource(value))
         except (OSError, TypeError):
             raise EjectError(
-                f"the source of {name} cannot be read (typed at a prompt?); put it into a file or a notebook cell"
+                f"the source of {name} cannot be read (typed at a prompt?); "
+                "put it into a file or a notebook cell"
             ) from None
         self.definitions[name] = ""  # reserved: a class may name itself
         tree = ast.parse(text)
@@ -180,7 +160,7 @@ class Source:
         else:
             self.definitions.setdefault(word, f"{word} = {self.of(value)}")
 
-    # --- instances -----------------------------------------------------------------------------------------------
+    # --- instances ---
 
     def _estimator(self, value: BaseEstimator) -> str:
         """A scikit-learn object with the parameters that differ from their defaults."""
@@ -229,8 +209,8 @@ class Source:
         if made is None or repr(made) != repr(value):
             name = type(value).__name__
             raise EjectError(
-                f"the arguments that made this {name} cannot be read off it; give the class and its arguments, "
-                f"mm.Model({name}, ...), in place of the finished {name}"
+                f"the arguments that made this {name} cannot be read off it; "
+                f"give its class and arguments, mm.Model({name}, ...), instead"
             )
         return self.call(type(value), given)
 
@@ -238,7 +218,9 @@ class Source:
 def _quoted(text: str) -> str:
     """In double quotes, as the rest of the script."""
     written = repr(text)
-    return written if written[0] == '"' or '"' in text else '"' + written[1:-1].replace("\\'", "'") + '"'
+    if written[0] == '"' or '"' in text:
+        return written
+    return '"' + written[1:-1].replace("\\'", "'") + '"'
 
 
 def _same_names(pipeline: Pipeline) -> bool:
@@ -250,7 +232,7 @@ def _same_names(pipeline: Pipeline) -> bool:
 def _layout(opening: str, parts: list[str], closing: str) -> str:
     """On one line where it fits, else one part a line."""
     short = opening + ", ".join(parts) + closing
-    if len(short) <= 88 and "\n" not in short or not parts:
+    if not parts or (len(short) <= 88 and "\n" not in short):
         return short
     inside = "".join(textwrap.indent(f"{part},", "    ") + "\n" for part in parts)
     return f"{opening}\n{inside}{closing.lstrip(',')}"
@@ -267,26 +249,21 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _is_library(module: str) -> bool:
-    """Whether a module can be imported on a machine that has torch and scikit-learn, and is not the user's."""
+    """Whether a module comes with Python, torch or scikit-learn, and is not the user's."""
     top = module.partition(".")[0]
-    return (
-        top in sys.stdlib_module_names
-        and top != "__main__"
-        or top
-        in {
-            "torch",
-            "numpy",
-            "pandas",
-            "sklearn",
-            "scipy",
-            "skrub",
-            "torchvision",
-        }
-    )
+    return (top in sys.stdlib_module_names and top != "__main__") or top in {
+        "torch",
+        "numpy",
+        "pandas",
+        "sklearn",
+        "scipy",
+        "skrub",
+        "torchvision",
+    }
 
 
 def _public_home(value: Any) -> str:
-    """The shortest module on the way to a name that offers it: sklearn.preprocessing, not …_data."""
+    """The shortest module that offers a name: sklearn.preprocessing, not …_data."""
     parts = value.__module__.split(".")
     for end in range(1, len(parts) + 1):
         home = ".".join(parts[:end])
@@ -308,7 +285,7 @@ def _free_names(tree: ast.AST) -> list[str]:
 
 
 def _short_docstrings(text: str, tree: ast.Module) -> str:
-    """The source with docstrings cut to their first line: the script is to be read on one screen."""
+    """The source with docstrings cut to their first line: a script is read on one screen."""
     lines = text.rstrip().splitlines()
     for node in reversed(
         [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)]
@@ -322,3 +299,22 @@ def _short_docstrings(text: str, tree: ast.Module) -> str:
             short = [f'{indent}"""{start[0].strip()}"""'] if start else []
             lines[first.lineno - 1 : first.end_lineno] = short
     return "\n".join(lines)
+
+
+# How a value is written, by what it is; the first that fits.
+WAYS: list[tuple[Any, Callable[[Source, Any], str]]] = [
+    (float, Source._float),
+    (str, lambda _, text: _quoted(text)),
+    ((bytes, int, type(None), type(...), torch.dtype), lambda _, value: repr(value)),
+    (np.generic, lambda source, value: source.of(value.item())),
+    (list | tuple | set | dict, Source._container),
+    (np.ndarray, Source._array),
+    (
+        torch.Tensor,
+        lambda source, value: f"torch.tensor({source.of(value.tolist())}, dtype={value.dtype})",
+    ),
+    (type | FunctionType, Source._named),
+    (functools.partial, Source._partial),
+    (BaseEstimator, Source._estimator),
+    (nn.Module, Source._network),
+]

@@ -1,11 +1,12 @@
-"""Partial evaluation of the loop's own source: a run's constants put in, the branches that it never takes cut away."""
+"""Partial evaluation of the loop's own source: constants put in, branches never taken cut away."""
 
 __all__ = ["PRESENT", "specialise"]
 
 import inspect
+import operator
 import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import libcst as cst
 from libcst import matchers as m
@@ -36,10 +37,10 @@ def specialise(
     drop : sequence of str
         Statements to leave out, by the beginning of their text.
     inline : sequence of callable
-        Functions whose bodies take the place of a statement that calls them; their parameters have the names of
-        the arguments.
+        Functions whose bodies take the place of a statement that calls them; their parameters have
+        the names of the arguments.
     batches : dict
-        For each source of batches (``"data.batches(epoch)"``) what to write in its place: what is looped over, or an
+        For each source of batches (``"data.batches(epoch)"``) what to loop over in its place; an
         empty string where there is one batch and no loop is needed.
     targets : sequence of str
         What ``*target`` stands for.
@@ -49,7 +50,7 @@ def specialise(
     assert isinstance(definition, cst.FunctionDef)
     body = [s for s in definition.body.body if not _is_docstring(s)]
     cut = _Specialise(known, rename, tuple(drop), inline, batches or {}, targets)
-    block = cst.IndentedBlock(body).visit(cut)
+    block = cst.IndentedBlock(cast(Any, body)).visit(cut)
     assert isinstance(block, cst.IndentedBlock)
     return list(block.body)
 
@@ -98,7 +99,7 @@ class _Specialise(cst.CSTTransformer):
     def _is_constant(self, text: str) -> bool:
         return text in self.known and self.known[text] is not PRESENT
 
-    # --- branches ------------------------------------------------------------------------------------------------
+    # --- branches ---
 
     def decide(self, test: cst.BaseExpression) -> Any:
         """True, False, or what is left of the test."""
@@ -137,9 +138,8 @@ class _Specialise(cst.CSTTransformer):
             return (value is None) is isinstance(comparison.operator, cst.Is)
         if value is PRESENT or not right.lstrip("-").isdigit():
             return _OPEN
-        return eval(
-            f"{value!r} {text_of(comparison.operator)} {right}", {}
-        )  # two literals of our own
+        compare = COMPARISONS.get(type(comparison.operator))
+        return _OPEN if compare is None else compare(value, int(right))
 
     def leave_If(self, original: cst.If, updated: cst.If) -> Any:
         verdict = self.decide(original.test)
@@ -167,7 +167,7 @@ class _Specialise(cst.CSTTransformer):
         return chosen.with_changes(lpar=updated.lpar, rpar=updated.rpar)
 
     def leave_With(self, original: cst.With, updated: cst.With) -> Any:
-        """``with autocast or contextlib.nullcontext():`` is no context when there is no autocast."""
+        """``with autocast or contextlib.nullcontext():`` is no context without autocast."""
         item = original.items[0].item
         if not isinstance(item, cst.BooleanOperation) or text_of(item.left) not in self.known:
             return updated
@@ -175,7 +175,7 @@ class _Specialise(cst.CSTTransformer):
             return _spliced(updated.body.body, updated.leading_lines)
         return updated.with_changes(items=[cst.WithItem(item.left)])
 
-    # --- statements and calls ------------------------------------------------------------------------------------
+    # --- statements and calls ---
 
     def leave_SimpleStatementLine(self, original: Any, updated: Any) -> Any:
         text = text_of(original.with_changes(leading_lines=[])).strip()
@@ -216,6 +216,7 @@ class _Specialise(cst.CSTTransformer):
 
 
 _OPEN = object()
+COMPARISONS = {cst.Equal: operator.eq, cst.GreaterThan: operator.gt, cst.LessThan: operator.lt}
 
 
 def _spliced(statements: Sequence[Any], leading_lines: Sequence[Any]) -> Any:

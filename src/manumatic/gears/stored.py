@@ -1,4 +1,4 @@
-"""The data section of an ejected script: rows written into it, or into a file beside it, and read as they were."""
+"""The data section of an ejected script: rows in it, or in a file beside it, read as they were."""
 
 __all__ = ["data_section", "names_of"]
 
@@ -20,14 +20,14 @@ FEW = 60  # numbers that a reader takes in at a glance
 
 
 def names_of(training: Any) -> list[str]:
-    """The script's names of the training tensors; where batches are cut, ``X`` and ``y`` name a batch."""
+    """Names of the training tensors; where batches are cut, ``X`` and ``y`` name a batch."""
     whole = len(training.data) == 1 and training.loop.accumulate == 1
     tensors = ["X", "y", "weight"][: len(training.data.tensors)]
     return tensors if whole else [f"{name}_train" for name in tensors]
 
 
 def data_section(training: Any, source: Source, path: Path | None) -> str:
-    """Code that leaves the training tensors, and those of the validation rows, under their names."""
+    """Code that leaves the tensors of training and validation rows under their names."""
     facts = training.facts
     names = names_of(training)
     X, y, *weight = training.data.tensors
@@ -78,7 +78,8 @@ def _read(facts: Any, source: Source, path: Path) -> str:
     np.savez_compressed(buffer, **stored)
     name = f"{path.stem}.npz"
     write_atomically(path.with_name(name), buffer.getvalue())
-    text = f'stored = np.load(Path(__file__).with_name("{name}"))\nrows, target = stored["X"], stored["y"]'
+    text = f'stored = np.load(Path(__file__).with_name("{name}"))\n'
+    text += 'rows, target = stored["X"], stored["y"]'
     return text + ('\nweights = stored["weight"]' if rows.weight is not None else "")
 
 
@@ -160,7 +161,8 @@ def _compare(before: pd.DataFrame, after: pd.DataFrame) -> None:
             same = [str(v) for v in one[kept]] == [str(v) for v in two[kept]]
         if not same:
             raise EjectError(
-                f"column {name!r} ({one.dtype}) does not survive a CSV file; make it numbers, dates or strings"
+                f"column {name!r} ({one.dtype}) does not survive a CSV file; "
+                "make it numbers, dates or strings"
             )
 
 

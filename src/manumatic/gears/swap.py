@@ -2,6 +2,7 @@
 
 __all__ = ["begin", "complete", "describe", "exchange", "fit_loss"]
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,11 +14,17 @@ from torch.utils.data import DataLoader, Dataset
 from manumatic.errors import ComponentError
 from manumatic.parts.components import Loop, Model
 from manumatic.parts.data import Batches, Stream
-from manumatic.parts.device import autocast, grad_scaler
+from manumatic.parts.device import OwnRandomness, autocast, grad_scaler
 from manumatic.parts.loop import Step, closure_loop, loop, validated
 from manumatic.parts.loss import as_loss, choose_loss, shape_target
 from manumatic.parts.model import build_model, probe, resolve_model
-from manumatic.parts.optimizer import as_optimizer, build_optimizer, build_schedule, wants_closure
+from manumatic.parts.optimizer import (
+    as_optimizer,
+    build_optimizer,
+    build_schedule,
+    recipe_of,
+    wants_closure,
+)
 
 
 def exchange(training: Any, name: str, value: Any) -> None:
@@ -38,6 +45,7 @@ def _data(training: Any, data: Any) -> None:
             f"and a length; got {type(data).__name__}"
         )
     training.parts["data"] = data
+    training.facts.source = None  # these rows are not the ones that came
 
 
 def _model(training: Any, model: Any) -> None:
@@ -45,10 +53,12 @@ def _model(training: Any, model: Any) -> None:
     if not isinstance(model, nn.Module):
         spec = model if isinstance(model, Model) else Model(model)
         facts.model = resolve_model(spec, facts.task, facts.logbook)
+        training.state.rng = OwnRandomness(facts.seed, facts.device)  # as if it had come first
         with training.state.rng:
             model = build_model(facts.model)
     else:
-        facts.model = Model(model)
+        facts.model = Model(copy.deepcopy(model))  # where it starts from
+        training.state.rng = OwnRandomness(facts.seed, facts.device)
     training.parts["model"] = model.to(facts.device)
     fit_loss(training, facts.loss)
     training.parts["optimizer"] = build_optimizer(facts.optimizer, model)
@@ -64,6 +74,8 @@ def _optimizer(training: Any, optimizer: Any) -> None:
     if not isinstance(optimizer, torch.optim.Optimizer):
         training.facts.optimizer = as_optimizer(optimizer)
         optimizer = build_optimizer(training.facts.optimizer, training.model)
+    else:
+        training.facts.optimizer = recipe_of(optimizer)
     training.parts["optimizer"] = optimizer
     _start_over(training)
 

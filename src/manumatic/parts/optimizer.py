@@ -102,6 +102,18 @@ def build_optimizer(spec: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
     return made
 
 
+def recipe_of(optimizer: torch.optim.Optimizer) -> Optimizer:
+    """The component that would build an optimizer like this one, for all weights of a model."""
+    kind = next(form for form in type(optimizer).__mro__ if form.__module__ != lean.__module__)
+    asked = inspect.signature(kind).parameters
+    changed = {
+        name: value
+        for name, value in optimizer.defaults.items()
+        if name in asked and (name == "fused" or value is not asked[name].default)
+    }
+    return Optimizer(kind, **changed)
+
+
 def parameter_groups(spec: Optimizer, model: nn.Module) -> Any:
     """All weights, or groups of them by the patterns of ``spec.groups``; the first match counts."""
     named = dict(model.named_parameters())

@@ -130,7 +130,7 @@ PREDICTORS: dict[str, Page] = {
     "GaussianProcessRegressor GaussianProcessClassifier": Page(
         "A distribution over functions: the rows are kept, the kernel's parameters are tuned.",
         "all rows are kept; memory grows with the square of their number",
-        "kernel={kernel} between a new row and all stored ones (None: a fixed RBF)",
+        "kernel={kernel} between a new row and all stored ones (None: a constant times an RBF)",
         "the negative log marginal likelihood, for the kernel's free parameters",
         "optimizer={optimizer}: L-BFGS with gradients, if the kernel has free parameters; the rest "
         "is a Cholesky decomposition",

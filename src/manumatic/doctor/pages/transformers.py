@@ -5,7 +5,7 @@ __all__ = ["AROUND", "TRANSFORMERS"]
 from manumatic.doctor.pages.linear import UNTIL, Page
 
 
-def closed(
+def _closed(
     summary: str,
     model: str,
     data: str = "all rows, one pass",
@@ -15,7 +15,7 @@ def closed(
     return Page(summary, data, model, "none", how, "none")
 
 
-def nothing(model: str) -> Page:
+def _nothing(model: str) -> Page:
     """A page for what only checks the columns."""
     return Page(
         "Nothing is learned from the values: fit looks at the columns and their number.",
@@ -29,22 +29,22 @@ def nothing(model: str) -> Page:
 
 # One page for all the classes in its key.
 TRANSFORMERS: dict[str, Page] = {
-    "StandardScaler": closed(
+    "StandardScaler": _closed(
         "A mean and a standard deviation a column, computed once: no gradients, no epochs.",
         "(x - mean) / standard deviation (with_mean={with_mean}, with_std={with_std})",
         how="none: mean and variance in closed form",
     ),
-    "MinMaxScaler MaxAbsScaler": closed(
+    "MinMaxScaler MaxAbsScaler": _closed(
         "The extremes of each column, computed once.",
         "a shift and a scale a column",
         how="none: minimum and maximum",
     ),
-    "RobustScaler": closed(
+    "RobustScaler": _closed(
         "The median and the spread of each column, computed once; outliers do not matter.",
         "(x - median) / range between the quantiles {quantile_range}",
         how="none: quantiles",
     ),
-    "QuantileTransformer KBinsDiscretizer SplineTransformer": closed(
+    "QuantileTransformer KBinsDiscretizer SplineTransformer": _closed(
         "Quantiles or edges of each column, computed once.",
         "a monotone map, bins or splines between those points",
         "all rows, or a random part of them (subsample)",
@@ -59,37 +59,37 @@ TRANSFORMERS: dict[str, Page] = {
         "a few evaluations a column",
     ),
     "OneHotEncoder OrdinalEncoder LabelEncoder LabelBinarizer MultiLabelBinarizer "
-    "DictVectorizer": closed(
+    "DictVectorizer": _closed(
         "The list of values that occur, nothing more.",
         "a number or a column of 0 and 1 a value",
         how="none: the sorted distinct values",
     ),
-    "TargetEncoder": closed(
+    "TargetEncoder": _closed(
         "The mean target of each category, pulled towards the overall mean.",
         "one number a category (one a class for more than two)",
         "X and y; fit_transform computes it in folds (cv={cv}), so that no row sees its own y",
         "none: smoothed means",
     ),
-    "SimpleImputer MissingIndicator": closed(
+    "SimpleImputer MissingIndicator": _closed(
         "One value a column to fill gaps with, computed once (MissingIndicator: where gaps are).",
         "missing → that value",
         how="none: a mean, median, most frequent value or constant",
     ),
-    "KNNImputer": closed(
+    "KNNImputer": _closed(
         "fit stores the rows; transform fills gaps from the nearest ones.",
         "the stored rows; n_neighbors={n_neighbors}",
         "all rows are kept",
         "none",
     ),
-    "CountVectorizer TfidfVectorizer TfidfTransformer": closed(
+    "CountVectorizer TfidfVectorizer TfidfTransformer": _closed(
         "A list of words, and for tf-idf in how many texts each occurs.",
         "a column a word",
         "all texts, one pass",
         "none: counts",
     ),
-    "HashingVectorizer FeatureHasher": nothing("a hash gives each word its column"),
+    "HashingVectorizer FeatureHasher": _nothing("a hash gives each word its column"),
     "Normalizer Binarizer FunctionTransformer PolynomialFeatures AdditiveChi2Sampler "
-    "SparseCoder PatchExtractor": nothing("a fixed function of each row"),
+    "SparseCoder PatchExtractor": _nothing("a fixed function of each row"),
     "GaussianRandomProjection SparseRandomProjection RBFSampler SkewedChi2Sampler "
     "PolynomialCountSketch": Page(
         "Nothing is learned from the values: fit draws random weights.",
@@ -99,14 +99,14 @@ TRANSFORMERS: dict[str, Page] = {
         "none: a draw by random_state={random_state}",
         "none",
     ),
-    "Nystroem": closed(
+    "Nystroem": _closed(
         "A kernel, approximated by n_components={n_components} rows drawn at random.",
         "kernel={kernel} with the chosen rows, then a linear map",
         "a random subset of rows",
         "none: a singular value decomposition",
     ),
     "VarianceThreshold SelectKBest SelectPercentile SelectFpr SelectFdr SelectFwe "
-    "GenericUnivariateSelect": closed(
+    "GenericUnivariateSelect": _closed(
         "A score a column, computed once; the columns above a limit stay.",
         "a choice of columns",
         how="none: variances or a statistical test a column",
@@ -120,7 +120,7 @@ TRANSFORMERS: dict[str, Page] = {
         "(svd_solver={svd_solver})",
         "none",
     ),
-    "TruncatedSVD": closed(
+    "TruncatedSVD": _closed(
         "The strongest directions of X, by linear algebra: no gradients, no epochs.",
         "n_components={n_components} orthogonal directions; X is not centred",
         "all rows at once",
@@ -134,13 +134,13 @@ TRANSFORMERS: dict[str, Page] = {
         "none: a singular value decomposition of what is known and the new batch",
         "one pass over the batches",
     ),
-    "KernelPCA ClassicalMDS Isomap LocallyLinearEmbedding SpectralEmbedding": closed(
+    "KernelPCA ClassicalMDS Isomap LocallyLinearEmbedding SpectralEmbedding": _closed(
         "Similarities or distances between all rows, then an eigendecomposition: no gradients.",
         "coordinates from the leading eigenvectors",
         "all pairs of rows, or of neighbours",
         "none: an eigendecomposition",
     ),
-    "KernelCenterer": closed(
+    "KernelCenterer": _closed(
         "The means of similarities, computed once.",
         "similarities as if the rows were centred in the space of the kernel",
         how="none: means",
@@ -244,13 +244,13 @@ TRANSFORMERS: dict[str, Page] = {
         "iterations until the gain is below tol={tol}, at most max_iter={max_iter}; "
         "n_init={n_init} starts",
     ),
-    "DBSCAN OPTICS HDBSCAN": closed(
+    "DBSCAN OPTICS HDBSCAN": _closed(
         "Dense regions grow from row to row: no centres, no gradients, no epochs.",
         "a label a row; there is no function for new rows",
         "all rows and their neighbours",
         "none: a search through neighbours",
     ),
-    "AgglomerativeClustering FeatureAgglomeration": closed(
+    "AgglomerativeClustering FeatureAgglomeration": _closed(
         "The two nearest groups merge, again and again: greedy, no gradients.",
         "a tree of merges, cut at n_clusters={n_clusters}",
         "all pairs of rows (FeatureAgglomeration: of columns)",
@@ -264,14 +264,14 @@ TRANSFORMERS: dict[str, Page] = {
         "none with a learning rate: means of neighbours, messages between rows, or a tree of sums",
         "until nothing changes (Birch: one pass)",
     ),
-    "SpectralClustering SpectralBiclustering SpectralCoclustering": closed(
+    "SpectralClustering SpectralBiclustering SpectralCoclustering": _closed(
         "Eigenvectors of similarities, then a simple clustering of them.",
         "a label a row (and column)",
         "all pairs of rows, or of neighbours",
         "none: an eigendecomposition, then a clustering of few coordinates",
     ),
     "NearestNeighbors KNeighborsTransformer RadiusNeighborsTransformer LocalOutlierFactor "
-    "KernelDensity": closed(
+    "KernelDensity": _closed(
         "Nothing is learned: fit stores the rows, and later looks for the near ones.",
         "the stored rows (LocalOutlierFactor: and how dense it is around each)",
         "all rows are kept, in a tree or as they are (algorithm={algorithm})",
@@ -285,7 +285,7 @@ TRANSFORMERS: dict[str, Page] = {
         "none: columns and thresholds are drawn at random",
         "none over epochs: trees do not learn from each other",
     ),
-    "EmpiricalCovariance ShrunkCovariance LedoitWolf OAS MinCovDet EllipticEnvelope": closed(
+    "EmpiricalCovariance ShrunkCovariance LedoitWolf OAS MinCovDet EllipticEnvelope": _closed(
         "Mean and covariance, in closed form (MinCovDet, EllipticEnvelope: of the densest subset).",
         "one normal distribution",
         "all rows, or the subset with the smallest determinant",
