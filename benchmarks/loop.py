@@ -85,13 +85,14 @@ def measure_fits(cases: Sequence[Case], names: Sequence[str], repeats: int) -> d
 
 
 def summary(times: Times, reference: Sequence[str], losses: dict[str, float]) -> dict[str, Any]:
-    """Median seconds and ratio to the best of the reference, by name."""
+    """Median seconds, and the median over the rounds of the ratio to the best of the reference."""
     medians = {name: statistics.median(values) for name, values in times.items()}
-    best = min(medians[name] for name in reference if name in medians)
+    best = min((name for name in reference if name in medians), key=lambda name: medians[name])
+    rounds = {name: np.divide(values, times[best]) for name, values in times.items()}
     return {
         name: {
             "seconds": medians[name],
-            "ratio": medians[name] / best,
+            "ratio": float(np.median(rounds[name])),
             "loss": losses.get(name),
             "times": times[name],
         }

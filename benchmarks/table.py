@@ -13,7 +13,7 @@ from typing import Any
 
 
 def cpu_times(
-    runs: Mapping[str, Callable[[], Any]], repeats: int, least: float = 0.02
+    runs: Mapping[str, Callable[[], Any]], repeats: int, least: float = 0.1
 ) -> dict[str, list[float]]:
     """Seconds of process CPU time of each run, A B C A B C, so that slow minutes hit all alike.
 

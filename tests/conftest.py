@@ -1,4 +1,4 @@
-"""What every test shares: one thread, no window, and the five numbers of the tutorial."""
+"""What every test shares: one thread, no window, no chance, and the numbers of the tutorial."""
 
 import os
 
@@ -10,6 +10,11 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
+
+# The same cases each time, and as much time as a busy machine needs.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,7 +20,7 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 # First to last: a module imports from its own folder and from what stands to its left.
 ORDER = [
-    *("errors", "logbook", "history", "task"),
+    *("errors", "files", "logbook", "history", "task"),
     *("convert", "nets", "parts", "gears"),
     *("doctor", "model_selection", "show", "compare", "deliver"),
     *("datasets", "cli"),

@@ -1,6 +1,6 @@
 """What the automatic gear decided and why, in the words of the five components."""
 
-__all__ = ["Entry", "Logbook"]
+__all__ = ["Entry", "Logbook", "PARTS"]
 
 from typing import Any, NamedTuple
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
@@ -84,6 +85,11 @@ def _numbers(y: Any) -> tuple[Task, np.ndarray]:
         y, ensure_2d=False, allow_nd=False, dtype="numeric", input_name="y", ensure_min_samples=1
     )
     values = values.astype(np.float64, copy=False)
+    largest = np.abs(values).max()
+    if largest > np.finfo(np.float32).max:
+        raise DataError(
+            f"y holds {largest:g}, more than a float32 can; divide it by a power of ten"
+        )
     flat = values.ndim == 1
     n_outputs = 1 if flat else values.shape[1]
     if not flat and n_outputs == 1:
@@ -94,6 +100,9 @@ def _numbers(y: Any) -> tuple[Task, np.ndarray]:
 def _labels(y: Any, known: Any) -> tuple[Task, np.ndarray]:
     if _is_list_of_rows(y):
         y = np.asarray([np.asarray(row) for row in y])  # multilabel as a list of rows
+    missing = _missing_label(y)
+    if missing is not None:
+        raise DataError(f"Input y contains NaN: row {missing} has no label; leave such rows out")
     kind = type_of_target(y, input_name="y", raise_unknown=True)
     check_classification_targets(y)
     if kind == "multilabel-indicator":
@@ -112,16 +121,24 @@ def _labels(y: Any, known: Any) -> tuple[Task, np.ndarray]:
         classes = np.unique(known)
         values = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
         if not np.array_equal(classes[values], labels):
-            stranger = labels[classes[values] != labels][0]
+            stranger = labels[classes[values] != labels].tolist()[0]
             raise DataError(
                 f"y holds the label {stranger!r}, which is not among the classes {classes}"
             )
     else:
         classes, values = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
-        raise DataError(f"y holds one class only, {classes[0]!r}: there is nothing to tell apart")
+        raise DataError(
+            f"y holds one class only, {classes.tolist()[0]!r}: there is nothing to tell apart"
+        )
     found = "binary" if len(classes) == 2 else "multiclass"
     return Task(found, classes, 1, True), values.astype(np.int64)
+
+
+def _missing_label(y: Any) -> int | None:
+    """The first row without a label."""
+    missing = np.asarray(pd.isna(y))
+    return int(missing.argmax()) if missing.ndim == 1 and missing.any() else None
 
 
 def _is_list_of_rows(y: Any) -> bool:

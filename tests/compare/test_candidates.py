@@ -169,6 +169,14 @@ def test_boosters_see_categories_and_unseen_ones_are_missing(table):
     assert city.isna().tolist() == [True, False, False, True, False, False]
 
 
+def test_a_table_of_labels_alone(table):
+    found = Columns("native").fit_transform(table[["city"]])
+    assert list(found) == ["c0"]
+    problem = open_problem(table[["city"]], np.arange(6.0))
+    for candidate in line_up(problem)[0]:
+        assert len(candidate.build().fit(problem.X, problem.y).predict(problem.X)) == 6
+
+
 def test_a_table_without_a_useful_column_is_refused(table):
     with pytest.raises(DataError, match="no column is of use"):
         Columns().fit(table[["same"]])

@@ -24,7 +24,8 @@ from sklearn.preprocessing import StandardScaler
 
 from manumatic.compare.contest import compare, plan
 from manumatic.compare.folds import make_folds
-from manumatic.compare.problem import choose_metric, open_problem
+from manumatic.compare.metric import choose_metric
+from manumatic.compare.problem import open_problem
 from manumatic.errors import ComponentError, DataError
 from manumatic.gears.automatic import Regressor
 from manumatic.parts.components import Data, Loop, Optimizer

@@ -164,12 +164,12 @@ def _directory(wanted: Path, force: bool) -> Path:
 
 def _write(comparison: "Comparison", out: Path) -> list[Path]:
     """Report, facts and the best network's script; returns what was written."""
-    from manumatic.show.report import write_whole
+    from manumatic.files import write_whole
 
     text = json.dumps(comparison.facts(), indent=2, allow_nan=False)
     written = [
         comparison.report(out / "report.html"),
-        write_whole(text + "\n", out / "result.json"),
+        write_whole(out / "result.json", text + "\n"),
     ]
     problem = comparison.contest.problem
     nets = [row for row in comparison.rows if row.ok and hasattr(row.candidate.estimator, "eject")]
@@ -187,6 +187,6 @@ def _write(comparison: "Comparison", out: Path) -> list[Path]:
 def _exit_code(comparison: "Comparison") -> int:
     if comparison.interrupted:
         return 130
-    if any(row.ok for row in comparison.rows):
+    if comparison.verdict.rule != "nothing-finished":
         return 0
     return 4 if any("DivergedError" in row.error for row in comparison.rows) else 3

@@ -134,16 +134,13 @@ def line_up(
 
 
 def _chosen(found: list[Candidate], names: Sequence[str]) -> list[Candidate]:
-    known = {candidate.name.lower(): candidate for candidate in found}
-    for name in names:
-        if name.lower() not in known:
-            listed = [candidate.name for candidate in found]
-            raise ComponentError(
-                f"no model {name!r}.{nearest(name, listed)} Models: {', '.join(listed)}"
-            )
-    return [
-        c for c in found if c.family == "baseline" or c.name.lower() in {n.lower() for n in names}
-    ]
+    listed = {candidate.name.lower(): candidate.name for candidate in found}
+    wanted = [name.strip().lower() for name in names]
+    for name, low in zip(names, wanted, strict=True):
+        if low not in listed:
+            hint = nearest(name, listed.values())
+            raise ComponentError(f"no model {name!r}.{hint} Models: {', '.join(listed.values())}")
+    return [c for c in found if c.family == "baseline" or c.name.lower() in wanted]
 
 
 def _scikit_learn(problem: Problem, seed: int) -> Iterator[Candidate]:
@@ -239,14 +236,9 @@ def count_parameters(estimator: Any) -> int | None:
         return int(estimator.support_vectors_.size + estimator.dual_coef_.size)
     if hasattr(estimator, "n_samples_fit_"):
         return int(estimator.n_samples_fit_ * estimator.n_features_in_)
-    for names in (
-        ("coefs_", "intercepts_"),
-        ("coef_", "intercept_"),
-        ("constant_",),
-        ("class_prior_",),
-    ):
-        if hasattr(estimator, names[0]):
-            return sum(_size(getattr(estimator, name)) for name in names)
+    for names in ("coefs_ intercepts_", "coef_ intercept_", "constant_", "class_prior_"):
+        if hasattr(estimator, names.split()[0]):
+            return sum(_size(getattr(estimator, name)) for name in names.split())
     return None
 
 

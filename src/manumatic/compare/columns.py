@@ -88,21 +88,21 @@ class Columns(TransformerMixin, BaseEstimator):
         useful = [name for name in X if kinds[name] not in DROPPED]
         if not useful:
             raise DataError(f"no column is of use for learning: {kinds}")
-        labels = [name for name in useful if kinds[name] in LABELS and self.wish == "native"]
+        native = self.wish == "native"
+        labels = [name for name in useful if native and kinds[name] in LABELS]
         labels = [name for name in labels if X[name].nunique() <= MOST_LEVELS]
+        self.levels_ = {
+            name: pd.CategoricalDtype(pd.unique(texts[pd.notna(texts)]))
+            for name, texts in _texts(X, labels)
+        }
         counts = [name for name in useful if kinds[name] == "numbers"]
         others = [name for name in useful if name not in {*labels, *counts}]
-        read = FunctionTransformer(numbers)
         scale = _scaling() if self.wish == "scaled" else []
+        read = make_pipeline(FunctionTransformer(numbers), *scale)
         table = Table(classification=self.classification)
-        parts = [("numbers", make_pipeline(read, *scale), counts), ("others", table, others)]
+        parts = [("numbers", read, counts), ("others", table, others)]
         self.numbers_ = ColumnTransformer([part for part in parts if part[2]], sparse_threshold=0)
-        found = self.numbers_.fit_transform(X, y)
-        self.levels_ = {
-            name: pd.CategoricalDtype(pd.unique(column[pd.notna(column)]))
-            for name, column in zip(labels, words(X[labels]).T if labels else (), strict=True)
-        }
-        return self._with_labels(found, X)
+        return self._with_labels(self.numbers_.fit_transform(X, y), X)
 
     def transform(self, X: pd.DataFrame) -> Any:
         """Give what to predict from (n, features); a label that was not there in fit is missing."""
@@ -113,9 +113,12 @@ class Columns(TransformerMixin, BaseEstimator):
         if self.wish != "native":
             return found
         frame = pd.DataFrame(found).add_prefix("n")  # LightGBM takes no names with [, ] or :
-        if self.levels_:
-            texts = words(X[list(self.levels_)]).T
-            for place, (text, levels) in enumerate(zip(texts, self.levels_.values(), strict=True)):
-                codes = levels.categories.get_indexer(text)  # -1, which is missing, for unseen
-                frame[f"c{place}"] = pd.Categorical.from_codes(codes, dtype=levels)
+        for place, (name, texts) in enumerate(_texts(X, list(self.levels_))):
+            codes = self.levels_[name].categories.get_indexer(texts)  # -1, missing, for unseen
+            frame[f"c{place}"] = pd.Categorical.from_codes(codes, dtype=self.levels_[name])
         return frame
+
+
+def _texts(X: pd.DataFrame, names: list[str]) -> list[tuple[str, np.ndarray]]:
+    """Columns as strings, by name."""
+    return list(zip(names, words(X[names]).T, strict=True)) if names else []

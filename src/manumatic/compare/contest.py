@@ -11,10 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from manumatic.compare.candidates import AUTOMATIC, Candidate, line_up
+from manumatic.compare.candidates import AUTOMATIC, MANUAL, Candidate, line_up
 from manumatic.compare.facts import collect_facts
 from manumatic.compare.folds import Folds, make_folds
-from manumatic.compare.problem import Metric, Problem, choose_metric, open_problem
+from manumatic.compare.metric import Metric, choose_metric
+from manumatic.compare.problem import Problem, open_problem
 from manumatic.compare.race import Row, race
 from manumatic.compare.verdict import decide, judge
 from manumatic.errors import ComponentError, nearest
@@ -58,7 +59,7 @@ class Contest:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        counts = [sum(c.gear == gear for c in self.candidates) for gear in (AUTOMATIC, "PyTorch")]
+        counts = [sum(c.gear == gear for c in self.candidates) for gear in (AUTOMATIC, MANUAL)]
         return (
             f"{counts[0]} scikit-learn + {counts[1]} PyTorch models x {len(self.folds)} folds"
             f" = {len(self.candidates) * len(self.folds)} fits; {self.folds.kind}; seed {self.seed}"
@@ -221,6 +222,15 @@ class Comparison:
         Ctrl-C ended the contest: the rows are those that were finished.
     contest : Contest
         Problem, metric, folds and candidates.
+
+    Examples
+    --------
+    >>> X = [[float(i)] for i in range(40)]
+    >>> result = compare(X, [2 * i + i % 3 for i in range(40)], models=["LinearRegression"])
+    >>> result.frame["name"].tolist()
+    ['LinearRegression', 'Dummy']
+    >>> result.best.predict([[50.0]]).round()
+    array([101.])
     """
 
     def __init__(self, contest: Contest) -> None:
@@ -268,5 +278,5 @@ class Comparison:
     def _repr_html_(self) -> str:
         return render_fragment(self.facts())
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return f"{leaderboard(self.facts())}\n\n{self.verdict}"

@@ -1,52 +1,18 @@
-"""The door of a contest: rows, target and metric, settled once for all models."""
+"""The door of a contest: rows and target, settled once for all models."""
 
-__all__ = ["Metric", "Problem", "choose_metric", "open_problem"]
+__all__ = ["Problem", "open_problem"]
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import get_scorer, get_scorer_names
+from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
 
+from manumatic.compare.metric import is_for_regression, scorer_name
 from manumatic.errors import DataError, nearest
 
 MOST_CLASSES = 20  # more different whole numbers than this are amounts, not labels
-SPOKEN = {
-    "neg_root_mean_squared_error": "RMSE",
-    "neg_mean_squared_error": "MSE",
-    "neg_mean_absolute_error": "MAE",
-    "neg_mean_absolute_percentage_error": "MAPE",
-    "neg_log_loss": "log loss",
-    "roc_auc": "ROC AUC",
-    "r2": "R2",
-}
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a prediction is scored.
-
-    Attributes
-    ----------
-    name : str
-        scikit-learn's name of the scorer.
-    label : str
-        What people call it.
-    sign : int
-        -1 where lower is better: scikit-learn's ``neg_`` scores are shown without their minus.
-    reason : str
-        Why this one.
-    """
-
-    name: str
-    label: str
-    sign: int
-    reason: str
-
-    def score(self, estimator: Any, X: Any, y: Any) -> float:
-        """The score as it is shown: an RMSE is positive."""
-        return self.sign * float(get_scorer(self.name)(estimator, X, y))
 
 
 @dataclass(frozen=True)
@@ -83,7 +49,7 @@ class Problem:
     groups: np.ndarray | None = None
     in_time: bool = False
     why: str = ""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def is_classification(self) -> bool:
@@ -121,19 +87,17 @@ class Problem:
         if self.classes is None:
             goal = f"{self.y.min():,.6g} to {self.y.max():,.6g}: regression"
         else:
-            shown = ", ".join(map(str, self.classes[:6])) + (
-                ", ..." if len(self.classes) > 6 else ""
-            )
-            goal = f"{len(self.classes)} classes ({shown}): classification"
+            shown = [str(label) for label in self.classes[:6]] + ["..."] * (len(self.classes) > 6)
+            goal = f"{len(self.classes)} classes ({', '.join(shown)}): classification"
         return f"{shape[0]:,} rows, {inputs}; target {self.target}, {goal}"
 
 
 def _kind(column: pd.Series) -> str:
-    if pd.api.types.is_bool_dtype(column):
+    if is_bool_dtype(column):
         return "yes/no"
-    if pd.api.types.is_numeric_dtype(column):
+    if is_numeric_dtype(column):
         return "numeric"
-    if pd.api.types.is_datetime64_any_dtype(column):
+    if is_datetime64_any_dtype(column):
         return "date"
     return "category" if isinstance(column.dtype, pd.CategoricalDtype) else "text"
 
@@ -177,37 +141,35 @@ def open_problem(
     '4 rows, 1 numeric; target y, 1.5 to 4.5: regression'
     """
     X = _rows(X)
-    notes: list[str] = []
     target = y if isinstance(y, str) else target
     if target is not None:
         X, y = _pop(X, target, "target")
-    elif y is None:
-        raise DataError(
-            "compare needs the target: compare(X, y) or compare(frame, target='column')"
-        )
+    if y is None:
+        raise DataError("compare needs the target: compare(X, y) or compare(X, target='column')")
     name = target or str(getattr(y, "name", None) or "y")
     if isinstance(groups, str):
         X, groups = _pop(X, groups, "groups")
     if isinstance(time, str):
         time = _pop(X, time, "time")[1]
-    labels, sides = _same_length(X, y, {"groups": groups, "time": time})
-    keep = np.flatnonzero(~pd.isna(labels))
+    labels = _column(y, len(X), "y")
+    keep = _order(time, len(X))
+    keep = keep[~pd.isna(labels[keep])]
     if len(keep) == 0:
         raise DataError(f"the target {name!r} is missing in all {len(labels)} rows")
-    if len(keep) < len(labels):
-        notes.append(f"{len(labels) - len(keep)} rows without a target ({name}) were left out")
-    if sides["time"] is not None:
-        order = _in_time(sides["time"])
-        keep = order[np.isin(order, keep)]
-    labels = labels[keep]
-    values, classes, why = _read_target(labels, name, metric)
+    gone = len(labels) - len(keep)
     X = X.iloc[keep].reset_index(drop=True) if hasattr(X, "iloc") else X[keep]
-    _finite(X)
-    members = None if sides["groups"] is None else pd.factorize(sides["groups"][keep])[0]
-    if members is not None and members.max() < 1:
-        raise DataError("groups holds one group only: there is no second one to test on")
+    _check_finite(X)
+    known, values, classes, why = _read_target(labels[keep], name, metric)
     return Problem(
-        X, values, labels, name, classes, members, sides["time"] is not None, why, tuple(notes)
+        X=X,
+        y=values,
+        labels=known,
+        target=name,
+        classes=classes,
+        groups=None if groups is None else _members(_column(groups, len(labels), "groups")[keep]),
+        in_time=time is not None,
+        why=why,
+        notes=(f"{gone} rows without a target ({name}) were left out",) if gone else (),
     )
 
 
@@ -242,109 +204,84 @@ def _pop(X: Any, column: str, role: str) -> tuple[Any, Any]:
     if not hasattr(X, "columns"):
         raise DataError(f"{role}={column!r} names a column, but X is an array: give the values")
     if column not in X.columns:
-        known = ", ".join(map(str, X.columns[:12])) + (", ..." if len(X.columns) > 12 else "")
-        raise DataError(f"no column {column!r}.{nearest(column, X.columns)} Columns: {known}")
+        known = [*X.columns[:12], *["..."] * (len(X.columns) > 12)]
+        hint = nearest(column, X.columns)
+        raise DataError(f"no column {column!r}.{hint} Columns: {', '.join(known)}")
     if X.shape[1] == 1:
         raise DataError(f"{column!r} is the only column: there is nothing left to learn from")
     return X.drop(columns=column), X[column]
 
 
-def _same_length(X: Any, y: Any, sides: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        raise DataError(f"y must be one column; it has shape {labels.shape}")
-    found = {name: None if side is None else np.asarray(side) for name, side in sides.items()}
-    for name, values in {"y": labels, **found}.items():
-        if values is not None and len(values) != len(X):
-            raise DataError(f"X has {len(X)} rows but {name} has {len(values)}")
-    return labels, found
+def _column(values: Any, rows: int, role: str) -> np.ndarray:
+    found = np.asarray(values)
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.ndim != 1:
+        raise DataError(f"{role} must be one column; it has shape {found.shape}")
+    if len(found) != rows:
+        raise DataError(f"X has {rows} rows but {role} has {len(found)}")
+    return found
 
 
-def _in_time(values: np.ndarray) -> np.ndarray:
-    """Row numbers, oldest first; text is read as dates."""
-    series = pd.Series(values)
-    if not pd.api.types.is_numeric_dtype(series):
-        series = pd.to_datetime(series, errors="coerce", format="mixed")
-    if series.isna().any():
-        raise DataError(
-            f"time: {pd.Series(values)[series.isna()].iloc[0]!r} is no number and no date"
-        )
-    return np.argsort(series.to_numpy(), kind="stable")
+def _order(time: Any, rows: int) -> np.ndarray:
+    """Row numbers as they come, or oldest first; text is read as dates."""
+    if time is None:
+        return np.arange(rows)
+    moments = given = pd.Series(_column(time, rows, "time"))
+    if not is_numeric_dtype(given):
+        moments = pd.to_datetime(given, errors="coerce", format="mixed")
+    if moments.isna().any():
+        raise DataError(f"time: {given[moments.isna()].iloc[0]!r} is no number and no date")
+    return np.argsort(moments.to_numpy(), kind="stable")
+
+
+def _members(groups: np.ndarray) -> np.ndarray:
+    """Groups as numbers."""
+    numbers = pd.factorize(groups, use_na_sentinel=False)[0]
+    if numbers.max() == 0:
+        raise DataError(f"groups holds one group only, {groups[0]!r}: there is none to test on")
+    return numbers
 
 
 def _read_target(
     labels: np.ndarray, name: str, metric: str | None
-) -> tuple[np.ndarray, np.ndarray | None, str]:
-    """Numbers, classes (None in regression) and what decided."""
-    numbers = pd.Series(labels).infer_objects()
-    asked = None if metric is None else _is_for_regression(scorer_name(metric))
-    is_text = pd.api.types.is_bool_dtype(numbers) or not pd.api.types.is_numeric_dtype(numbers)
-    distinct = numbers.nunique()
-    if distinct == 1:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, str]:
+    """Labels of one kind, their numbers, classes (None in regression), and what decided."""
+    column = pd.Series(labels).infer_objects()
+    if column.nunique() == 1:
         raise DataError(f"the target {name!r} is {str(labels[0])!r} in every row: nothing to learn")
-    if asked is not None and not (asked and is_text):
-        regression, why = asked, f"{metric} asks for it"
-    elif is_text:
-        regression, why = False, "the target holds labels"
-    else:
-        floats = numbers.to_numpy(float)
-        if not np.isfinite(floats).all():
-            raise DataError(f"the target {name!r} holds an infinite value")
-        whole = bool((floats == np.round(floats)).all())
-        few = distinct == 2 or distinct <= min(MOST_CLASSES, len(floats) // 5)
-        regression = not (whole and few)
-        why = f"{distinct} different {'whole numbers' if whole else 'numbers'}"
-    if regression:
-        return numbers.to_numpy(float), None, why
-    classes, codes = np.unique(
-        labels.astype(str) if is_text and labels.dtype == object else labels, return_inverse=True
-    )
-    return codes, classes, why
-
-
-def _finite(X: Any) -> None:
-    numbers = X.select_dtypes("number") if hasattr(X, "columns") else np.asarray(X)
-    infinite = np.isinf(np.asarray(numbers, dtype=float))
-    if infinite.any():
-        where = np.argwhere(infinite)[0]
-        column = numbers.columns[where[1]] if hasattr(numbers, "columns") else where[1]
-        raise DataError(
-            f"column {str(column)!r} holds an infinite value in row {where[0]}; replace it"
-        )
-
-
-def scorer_name(metric: str) -> str:
-    """scikit-learn's name for ``"rmse"``, ``"log_loss"``, ``"accuracy"``..."""
-    spoken = {label.lower().replace(" ", "_"): name for name, label in SPOKEN.items()}
-    known = get_scorer_names()
-    for name in (metric, f"neg_{metric}", spoken.get(metric.lower(), "")):
-        if name in known:
-            return name
-    raise DataError(f"no metric {metric!r}.{nearest(metric, [*spoken, *known])}")
-
-
-def _is_for_regression(scorer: str) -> bool:
-    return scorer in ("r2", "explained_variance") or "error" in scorer or "deviance" in scorer
-
-
-def choose_metric(problem: Problem, metric: str | None = None) -> Metric:
-    """The metric that was asked for, or the one that fits the target, with the reason."""
+    if not is_numeric_dtype(column) or is_bool_dtype(column):
+        labels = column.to_numpy() if is_bool_dtype(column) else column.to_numpy().astype(str)
+        classes, codes = np.unique(labels, return_inverse=True)
+        return labels, codes, classes, "the target holds labels"
+    labels = column.to_numpy()
+    if not np.isfinite(labels.astype(float)).all():
+        raise DataError(f"the target {name!r} holds an infinite value, {column.max()}")
+    regression, why = _is_amount(column)
     if metric is not None:
-        name, reason = scorer_name(metric), "asked for"
-    elif problem.classes is None:
-        name, reason = "neg_root_mean_squared_error", "an error in the units of the target"
-    else:
-        counts = np.bincount(problem.y)
-        share = f"the smallest class has {counts.min() / counts.sum():.0%} of the rows"
-        if counts.min() * 2 >= counts.mean():
-            name, reason = "accuracy", f"the classes are balanced: {share}"
-        elif len(counts) == 2:
-            name, reason = "roc_auc", f"{share}, so accuracy would reward guessing the larger"
-        else:
-            name, reason = "balanced_accuracy", f"{share}, so every class counts the same"
-    if problem.is_classification and _is_for_regression(name):
-        raise DataError(f"metric {metric!r} is for regression, but {problem.target!r} holds labels")
-    label = SPOKEN.get(name, name.removeprefix("neg_").replace("_", " "))
-    return Metric(name, label, -1 if name.startswith("neg_") else 1, reason)
+        regression, why = is_for_regression(scorer_name(metric)), f"{metric} asks for it"
+    if regression:
+        return labels, labels.astype(float), None, why
+    classes, codes = np.unique(labels, return_inverse=True)
+    return labels, codes, classes, why
+
+
+def _is_amount(column: pd.Series) -> tuple[bool, str]:
+    """Whether numbers are amounts and not labels: fractions, or too many different ones."""
+    values, distinct = column.to_numpy(float), column.nunique()
+    if (values != np.round(values)).any():
+        return True, "the target holds fractions"
+    few = distinct == 2 or distinct <= min(MOST_CLASSES, len(values) // 5)
+    return not few, f"{distinct} different whole numbers in {len(values)} rows"
+
+
+def _check_finite(X: Any) -> None:
+    names, numbers = None, X
+    if hasattr(X, "columns"):
+        frame = X.select_dtypes("number", exclude="timedelta")
+        names, numbers = frame.columns, frame.to_numpy(dtype=float, na_value=np.nan)
+    places = np.argwhere(np.isinf(numbers))
+    if len(places):
+        row, column = places[0][:2]
+        name = str(column) if names is None else names[column]
+        raise DataError(f"column {name!r} holds an infinite value in row {row}; replace it")

@@ -14,7 +14,8 @@ import numpy as np
 
 from manumatic.compare.candidates import Candidate, count_parameters
 from manumatic.compare.folds import Folds
-from manumatic.compare.problem import Metric, Problem
+from manumatic.compare.metric import Metric
+from manumatic.compare.problem import Problem
 from manumatic.show.text import decimals
 
 MOST_POINTS = 400  # of a loss curve

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from scipy import stats
 
 from manumatic.compare.candidates import AUTOMATIC, MANUAL
-from manumatic.compare.problem import Metric
+from manumatic.compare.metric import Metric
 from manumatic.compare.race import Row
 from manumatic.show.text import decimals, duration
 

@@ -3,6 +3,7 @@
 __all__ = ["assemble"]
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from sklearn.utils import check_array, check_consistent_length
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from manumatic.errors import DataError
+from manumatic.errors import ComponentError, DataError
 from manumatic.gears.choices import (
     as_data,
     as_loop,
@@ -24,9 +25,9 @@ from manumatic.gears.choices import (
 from manumatic.gears.facts import Earlier, Facts, Found, Specs, State
 from manumatic.gears.manual import Training
 from manumatic.gears.prepare import Rows, class_weights, prepare_rows
-from manumatic.gears.stream import open_stream
+from manumatic.gears.stream import encode_targets, open_stream, refuse_weights
 from manumatic.gears.swap import fit_loss
-from manumatic.logbook import Logbook
+from manumatic.logbook import PARTS, Logbook
 from manumatic.parts.components import Data
 from manumatic.parts.data import Batches, split_rows
 from manumatic.parts.device import OwnRandomness, choose_device
@@ -50,6 +51,7 @@ def assemble(
     logbook, seed, device = Logbook(), choose_seed(specs.random_state), choose_device(specs.device)
     spec = as_data(specs.data)
     if isinstance(X, Dataset | DataLoader):
+        refuse_weights(specs, X, sample_weight)
         found = open_stream(specs, spec, X, y, device=device, seed=seed, logbook=logbook)
     else:
         found = _in_memory(specs, spec, X, y, sample_weight, earlier, seed, logbook)
@@ -82,12 +84,12 @@ def _in_memory(
         task = replace(task, in_shape=tuple(inputs.shape[1:]))
     else:
         preparation, task = earlier.preparation, earlier.task
-        inputs, targets = preparation.numbers(train.X), preparation.targets(train.y, task)
+        inputs, targets = preparation.numbers(train.X), preparation.targets(train.y)
     batch_size = choose_batch_size(spec, len(train), logbook)
     data = Batches(_tensors(inputs, targets, train), batch_size, spec.shuffle, seed)
     held = None
     if valid is not None:
-        prepared = preparation.numbers(valid.X), preparation.targets(valid.y, task)
+        prepared = preparation.numbers(valid.X), preparation.targets(valid.y)
         held = Batches(_tensors(*prepared, valid), max(batch_size, 1024), shuffle=False, seed=seed)
     weighted = train.weight is not None
     return Found(data, held, loop, task, preparation, inputs[:4], weighted, source=source)
@@ -100,7 +102,7 @@ def _read(
     classes = specs.classes if earlier is None else earlier.task.classes
     task, values = read_target(y, classification=specs.classification, classes=classes)
     check_consistent_length(X, values)
-    index, weight = count_rows(X, values, _weights(sample_weight, len(values)))
+    index, weight = count_rows(X, values, _weights(sample_weight, len(values)), sort=spec.shuffle)
     by_class = class_weights(as_loss(specs.loss).class_weight, y, task)
     rows, source = Rows(X, values, by_class), Rows(X, _plain(y, task, values))
     if index is not None:
@@ -137,12 +139,18 @@ def _weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
 
 
 def _hold_out(spec: Data, rows: Rows, task: Task, seed: int, logbook: Logbook) -> tuple[Rows, Rows]:
-    if isinstance(spec.validation, tuple):
+    if isinstance(spec.validation, tuple | list):
+        if len(spec.validation) != 2:
+            raise ComponentError(
+                f"validation rows of your own are a pair (X, y); got {len(spec.validation)} things"
+            )
         X, y = spec.validation
         classes = task.classes if task.kind in ("binary", "multiclass") else None
         _, values = read_target(y, classification=task.is_classification, classes=classes)
         weight = None if rows.weight is None else np.ones(len(values))
-        return rows, Rows(read_rows(X), values, weight)
+        held = read_rows(X, allow_nan=spec.preprocess is not None)
+        check_consistent_length(held, values)
+        return rows, Rows(held, values, weight)
     labels = rows.y if task.kind in ("binary", "multiclass") else None
     train, valid = split_rows(len(rows), spec.validation, labels, seed)
     logbook.note(
@@ -179,10 +187,7 @@ def _build(
         if lazy:
             probe(model, found.sample)
     _avoid_single_rows(model, found, logbook)
-    model = model.to(device)
-    for batches in (found.data, found.valid):
-        if isinstance(batches, Batches):
-            batches.tensors = tuple(tensor.to(device) for tensor in batches.tensors)
+    _move(model, found, device)
     optimizer = as_optimizer(choose_optimizer(specs.optimizer, ours, logbook))
     facts = Facts(
         task=found.task,
@@ -197,17 +202,11 @@ def _build(
         weighted=found.weighted,
         verbose=specs.verbose,
         logbook=logbook,
-        encode=found.encode,
+        encode=partial(encode_targets, task=found.task, preparation=found.preparation),
         source=found.source,
         data=as_data(specs.data),
     )
-    parts = {
-        "data": found.data,
-        "model": model,
-        "loss": None,
-        "optimizer": None,
-        "loop": found.loop,
-    }
+    parts = dict.fromkeys(PARTS) | {"data": found.data, "model": model, "loop": found.loop}
     training = Training(parts, found.valid, Link("identity"), facts, State(rng))
     fit_loss(training, specs.loss)
     parts["optimizer"] = build_optimizer(optimizer, model)
@@ -215,6 +214,13 @@ def _build(
     if found.loop.resume and checkpoint is not None and Path(checkpoint).exists():
         training.load(checkpoint)
     return training
+
+
+def _move(model: nn.Module, found: Found, device: torch.device) -> None:
+    model.to(device)
+    for batches in (found.data, found.valid):
+        if isinstance(batches, Batches):
+            batches.tensors = tuple(tensor.to(device) for tensor in batches.tensors)
 
 
 def _avoid_single_rows(model: nn.Module, found: Found, logbook: Logbook) -> None:

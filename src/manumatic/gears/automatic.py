@@ -1,6 +1,6 @@
 """The automatic gear: estimators whose ``fit`` chooses the components and drains the loop."""
 
-__all__ = ["Classifier", "Regressor"]
+__all__ = ["Classifier", "Net", "Regressor"]
 
 from pathlib import Path
 from typing import Any, Self
@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from manumatic.errors import ComponentError, DataError, DivergedError
 from manumatic.gears.assemble import assemble
-from manumatic.gears.choices import as_data
+from manumatic.gears.books import settle
+from manumatic.gears.choices import as_data, as_loop
 from manumatic.gears.facts import Earlier, Specs
 from manumatic.gears.manual import Training
 from manumatic.parts.components import Component, Data, Loop
@@ -78,8 +79,11 @@ class Net(BaseEstimator):
         training = self._assemble(X, y, sample_weight, earlier)
         try:
             training.run()
-        except (KeyboardInterrupt, DivergedError):
-            self._adopt(training)  # what is finished is kept
+        except (KeyboardInterrupt, DivergedError) as stop:
+            if training.state.steps:  # what is finished is kept
+                if isinstance(stop, KeyboardInterrupt):
+                    settle(training)
+                self._adopt(training)
             raise
         return self._adopt(training)
 
@@ -94,17 +98,18 @@ class Net(BaseEstimator):
             All labels, at the first call, where y may hold only some of them. A Regressor has no
             use for it.
         """
-        running: Training | None = getattr(self, "_running", None)
-        earlier = None if running is None else self._earlier()
-        fresh = clone(self).set_params(loop=Loop(epochs=1))
-        training = self._assemble(X, y, sample_weight, earlier, loop=fresh.loop, classes=classes)
-        if running is not None:
-            training.data.seed += running.state.next_epoch  # a new order each call
-            running.data = training.data
-            training = running
+        earlier = self._earlier() if hasattr(self, "model_") else None
+        asked = as_loop(self.loop) or Loop()
+        kept = {name: getattr(asked, name) for name in ("clip_norm", "accumulate", "precision")}
+        loop = Loop(epochs=1, **kept)
+        training = self._assemble(X, y, sample_weight, earlier, loop=loop, classes=classes)
+        training.facts.optimizer = clone(training.facts.optimizer).set_params(schedule=None)
+        if earlier is not None and "_partial" in vars(self):
+            training.state, moments = vars(self)["_partial"]
+            training.optimizer.load_state_dict(moments)
         training.run(epochs=1)
         self._adopt(training)
-        self._running = training
+        self._partial = training.state, training.optimizer.state_dict()
         return self
 
     def manual(self, X: Any, y: Any = None, sample_weight: Any = None) -> Training:
@@ -149,7 +154,7 @@ class Net(BaseEstimator):
     # --- prediction ------------------------------------------------------------------------------
 
     def _raw(self, X: Any) -> Tensor:
-        """Raw outputs (n, …) for rows of any kind."""
+        """Raw outputs (n, outputs) for rows of any kind."""
         check_is_fitted(self, "model_")
         if isinstance(X, Dataset | DataLoader):
             batches = X if isinstance(X, DataLoader) else DataLoader(X, 1024)
@@ -167,7 +172,7 @@ class Net(BaseEstimator):
         if model.training:
             model.eval()
         with torch.inference_mode(), threads_for(model, 4096):
-            found = [model(chunk.to(device)) for chunk in inputs]
+            found = [model(chunk.to(device)).reshape(len(chunk), -1) for chunk in inputs]
         return (found[0] if len(found) == 1 else torch.cat(found)).float().cpu()
 
     def _read(self, X: Any, reset: bool) -> Any:
@@ -192,8 +197,12 @@ class Net(BaseEstimator):
     ) -> Training:
         data = self.data
         if isinstance(X, TensorDataset) and y is None:  # in memory already, and meant as it is
+            if len(X.tensors) != 2:
+                raise DataError(
+                    f"a TensorDataset must hold (X, y); this one holds {len(X.tensors)} tensor(s)"
+                )
             X, y = X.tensors
-            data = Data(**(as_data(data).get_params() | {"preprocess": None}))
+            data = Data(**(as_data(data).get_params(deep=False) | {"preprocess": None}))
         if not isinstance(X, Dataset | DataLoader):
             X = self._read(X, reset=earlier is None)
         specs = Specs(
@@ -215,6 +224,7 @@ class Net(BaseEstimator):
     def _adopt(self, training: Training) -> Self:
         """Become what a training has learned."""
         facts = training.facts
+        self.__dict__.pop("_partial", None)  # partial_fit would go on from another run
         self.model_ = training.model.eval()
         self.history_ = training.state.history
         self.logbook_ = facts.logbook

@@ -11,6 +11,7 @@ import torch
 from manumatic.errors import DivergedError
 from manumatic.gears.checkpoint import write_checkpoint
 from manumatic.parts.loop import Step
+from manumatic.parts.model import copy_weights
 
 
 def note(training: Any, step: Step | None) -> None:
@@ -52,9 +53,9 @@ def _note_epoch(training: Any, step: Step) -> None:
     if training.facts.verbose:
         valid = "" if step.valid_loss is None else f", valid {step.valid_loss:.4f}"
         print(f"epoch {step.epoch}, loss {loss:.4f}{valid}")
-    if step.epoch % max(1, training.loop.epochs // 20) == 0:
+    if step.epoch % max(1, training.loop.epochs // 20) == 0 and _finite(training.model):
         # a gradient can be NaN while the loss is not: to these weights we can go back
-        state.safe = _copy(training.model)
+        state.safe = copy_weights(training.model)
 
 
 def settle(training: Any) -> None:
@@ -84,8 +85,4 @@ def diverged(training: Any, error: FloatingPointError) -> DivergedError:
 
 
 def _finite(model: torch.nn.Module) -> bool:
-    return all(bool(torch.isfinite(weight).all()) for weight in model.parameters())
-
-
-def _copy(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: weight.clone() for name, weight in model.state_dict().items()}
+    return all(bool(torch.isfinite(weight).all()) for weight in model.state_dict().values())

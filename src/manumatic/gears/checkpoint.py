@@ -1,36 +1,20 @@
 """Checkpoints: all that a training run needs to go on as if it had never stopped."""
 
-__all__ = ["read_checkpoint", "write_atomically", "write_checkpoint"]
+__all__ = ["read_checkpoint", "write_checkpoint"]
 
 import io
-import os
-import tempfile
 import time
 from pathlib import Path
+from pickle import PickleError
 from typing import Any
 
 import torch
 
 from manumatic.errors import DataError
+from manumatic.files import write_whole
 from manumatic.gears.swap import complete
 from manumatic.history import History, Record
 from manumatic.parts.loop import Best
-
-
-def write_atomically(path: str | Path, content: bytes) -> None:
-    """Write a file whole or not at all: a kill or a full disk leaves the old one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def write_checkpoint(training: Any, path: str | Path) -> None:
@@ -51,7 +35,7 @@ def write_checkpoint(training: Any, path: str | Path) -> None:
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_atomically(path, buffer.getvalue())
+    write_whole(path, buffer.getvalue())
     state.saved = time.monotonic()
 
 
@@ -66,7 +50,15 @@ def read_checkpoint(training: Any, path: str | Path) -> None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         found = content["identity"]
-    except (OSError, RuntimeError, KeyError, ValueError, EOFError, TypeError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        LookupError,
+        ValueError,
+        EOFError,
+        TypeError,
+        PickleError,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path} cannot be read as a checkpoint: {reason}") from None
     for name, value in _identity(training).items():
@@ -102,5 +94,6 @@ def _identity(training: Any) -> dict[str, Any]:
         "batches an epoch": len(training.data),
         "epochs": training.loop.epochs,
         "optimizer": type(training.optimizer).__name__,
+        "first rows": training.facts.sample.double().sum().item(),
         "weights": weights,
     }

@@ -3,6 +3,7 @@
 __all__ = [
     "as_data",
     "as_loop",
+    "check_loop",
     "choose_batch_size",
     "choose_loop",
     "choose_optimizer",
@@ -34,17 +35,43 @@ def as_data(data: Any) -> Data:
 def as_loop(loop: Any) -> Loop | None:
     """The user's ``loop=`` as a component; None means that automatic decides."""
     if isinstance(loop, Loop):
+        check_loop(loop)
         return loop
     if isinstance(loop, str) and loop == "auto":
         return None
     raise ComponentError(f'loop must be "auto" or mm.Loop(...); got {loop!r}')
 
 
+def check_loop(loop: Loop) -> None:
+    """Raise ComponentError for a value that no training could follow."""
+    whole, number = (int, np.integer), (int, float, np.integer, np.floating)
+    # name: types, whether the value will do, in words, whether None will do
+    rules: dict[str, tuple[Any, Any, str, bool]] = {
+        "epochs": (whole, lambda n: n >= 1, "a whole number, 1 or more", False),
+        "patience": (whole, lambda n: n >= 1, "a whole number, 1 or more, or None", True),
+        "keep": (str, lambda word: word in ("last", "best"), "'last' or 'best'", False),
+        "clip_norm": (number, lambda x: x > 0, "a number above 0, or None", True),
+        "accumulate": (whole, lambda n: n >= 1, "a whole number, 1 or more", False),
+        "ema": (number, lambda x: 0 <= x < 1, "a number from 0 up to 1, or None", True),
+        "every": (number, lambda x: x >= 0, "seconds, 0 or more", False),
+    }
+    for name, (kind, will_do, wanted, none_will_do) in rules.items():
+        value = getattr(loop, name)
+        if value is None and none_will_do:
+            continue
+        if not isinstance(value, kind) or isinstance(value, bool) or not will_do(value):
+            raise ComponentError(f"mm.Loop({name}=...) must be {wanted}; got {value!r}")
+    if loop.resume and loop.checkpoint is None:
+        raise ComponentError(
+            "mm.Loop(resume=True) needs the file to go on from; got checkpoint=None"
+        )
+
+
 def choose_seed(random_state: Any) -> int:
     """The one number that decides all that is random; drawn anew when ``random_state`` is None."""
     if isinstance(random_state, int | np.integer):
-        if random_state < 0:
-            raise ComponentError(f"random_state must be 0 or more; got {random_state}")
+        if not 0 <= random_state < 2**32:
+            raise ComponentError(f"random_state must be from 0 to 2**32 - 1; got {random_state}")
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
 
@@ -54,14 +81,13 @@ def choose_batch_size(data: Data, n_rows: int, logbook: Logbook) -> int:
     wanted = data.batch_size
     if wanted is None:
         return n_rows
-    if not isinstance(wanted, str):
-        if wanted < 1:
-            raise ComponentError(
-                f"batch_size must be 1 or more, or None for full batch; got {wanted}"
-            )
+    if isinstance(wanted, int | np.integer) and wanted >= 1:
         return min(int(wanted), n_rows)
-    if wanted != "auto":
-        raise ComponentError(f'batch_size must be a number, None or "auto"; got {wanted!r}')
+    if not (isinstance(wanted, str) and wanted == "auto"):
+        raise ComponentError(
+            f'batch_size must be a whole number, 1 or more, None for full batch, or "auto"; '
+            f"got {wanted!r}"
+        )
     sizes = ((256, n_rows), (8_000, 128), (30_000, 256), (100_000, 512), (n_rows, 1024))
     size = next(size for limit, size in sizes if n_rows <= limit)
     logbook.note("data", f"batches of {size}", f"{n_rows} training rows")

@@ -18,13 +18,13 @@ import torch
 from torch import nn
 
 from manumatic.errors import EjectError
-from manumatic.gears.checkpoint import write_atomically
+from manumatic.files import write_whole
 from manumatic.gears.source import Source
 from manumatic.gears.specialise import PRESENT, specialise
 from manumatic.gears.stored import data_section, names_of
 from manumatic.gears.swap import complete
 from manumatic.parts.data import Batches
-from manumatic.parts.device import is_small
+from manumatic.parts.device import autocast, is_small
 from manumatic.parts.loop import closure_loop, evaluate, loop, update, validated
 from manumatic.parts.loss import Weighted
 from manumatic.parts.optimizer import schedule_settings, settings, wants_closure
@@ -47,7 +47,7 @@ def eject(training: Any, path: str | Path | None = None) -> str:
     facts = training.facts
     if facts.swapped:
         raise EjectError(
-            f"training.{facts.swapped} was exchanged after the first step, no script can tell that. "
+            f"training.{facts.swapped} was exchanged after the first step: no script tells it. "
             "Exchange it before, or eject a fresh net.manual(X, y)"
         )
     if not isinstance(training.data, Batches) or facts.source is None:
@@ -67,7 +67,7 @@ def eject(training: Any, path: str | Path | None = None) -> str:
     text = _page(sections, source, is_small(training.model, training.data.batch_size))
     compile(text, str(path or "<ejected>"), "exec")
     if path is not None:
-        write_atomically(path, text.encode())
+        write_whole(path, text.encode())
     return text
 
 
@@ -130,7 +130,7 @@ def _start(net: nn.Module, source: Source, path: Path | None) -> list[str]:
     buffer = io.BytesIO()
     torch.save(net.state_dict(), buffer)
     name = f"{path.stem}_start.pt"
-    write_atomically(path.with_name(name), buffer.getvalue())
+    write_whole(path.with_name(name), buffer.getvalue())
     source.imports.add("from pathlib import Path")
     return [f'model.load_state_dict(torch.load(Path(__file__).with_name("{name}")))']
 
@@ -202,55 +202,57 @@ def _schedule(schedule: Any, training: Any, source: Source) -> list[str]:
 
 
 def _loop(training: Any, source: Source) -> str:
-    spec, state, data = training.loop, training.state, training.data
     complete(training)
-    closure = wants_closure(training.optimizer)
+    spec, data = training.loop, training.data
     targets = ["y", "weight"] if training.facts.weighted else ["y"]
-    batches = "" if len(data) == 1 and spec.accumulate == 1 else "batches(epoch)"
-    known = {
+    whole = len(data) == 1 and spec.accumulate == 1
+    body = specialise(
+        closure_loop if wants_closure(training.optimizer) else loop,
+        _known(training),
+        {},
+        drop=("yield",) if spec.accumulate > 1 else ("yield", "rows = 0"),
+        inline=(update,),
+        batches={"data.batches(epoch)": "" if whole else "batches(epoch)"},
+        targets=targets,
+    )
+    lines = [_companions(training, source), "" if whole else _batches(training)]
+    ending: list[Any] = []
+    if training.valid is not None and spec.uses_validation:
+        lines.append(_evaluate(training, targets))
+        body, ending = _with_validation(training, body)
+    body = _with_report(body, spec.epochs, bool(ending))
+    lines.append(cst.Module([*body, *ending]).code.strip())
+    if training.state.average is not None:
+        lines.append("model.load_state_dict(average.module.state_dict())")
+    return "\n".join(line for line in [*lines, "model.eval()"] if line)
+
+
+def _known(training: Any) -> dict[str, Any]:
+    """The loop's parameters in this run."""
+    spec, state = training.loop, training.state
+    companions: dict[str, Any] = {
+        "scaler": state.scaler,
+        "schedule": state.schedule,
+        "average": state.average,
+        "autocast": autocast(spec.precision, training.facts.device),
+    }
+    return {
         "epochs": spec.epochs,
         "start": 0,
         "guard": False,
         "accumulate": spec.accumulate,
         "clip_norm": spec.clip_norm,
-        "len(data)": len(data),
-        "scaler": None if state.scaler is None else PRESENT,
-        "schedule": None if state.schedule is None else PRESENT,
-        "average": None if state.average is None else PRESENT,
-        "autocast": None if spec.precision in ("auto", "float32") else PRESENT,
+        "len(data)": len(training.data),
+        **{name: None if part is None else PRESENT for name, part in companions.items()},
     }
-    body = specialise(
-        closure_loop if closure else loop,
-        known,
-        {"optimizer.step(closure)": "optimizer.step(closure)"},
-        drop=("yield",) if spec.accumulate > 1 else ("yield", "rows = 0"),
-        inline=(update,),
-        batches={"data.batches(epoch)": batches},
-        targets=targets,
-    )
-    lines = [_companions(training, source)]
-    if batches:
-        lines.append(_batches(training, targets))
-    if training.valid is not None and spec.uses_validation:
-        lines.append(_evaluate(training, targets, source))
-        body, ending = _with_validation(training, body)
-    else:
-        ending = []
-    body = _with_report(body, spec.epochs, bool(ending))
-    lines.append(cst.Module([*body, *ending]).code.strip())
-    if state.average is not None:
-        lines.append("model.load_state_dict(average.module.state_dict())")
-    lines.append("model.eval()")
-    return "\n".join(line for line in lines if line)
 
 
 def _companions(training: Any, source: Source) -> str:
     """What goes with the loop: precision, scaler, average."""
     spec, state, device = training.loop, training.state, training.facts.device.type
     lines = []
-    if spec.precision not in ("auto", "float32"):
-        dtype = "float16" if spec.precision in ("float16", "fp16") else "bfloat16"
-        lines.append(f'autocast = torch.autocast("{device}", torch.{dtype})')
+    if (cast_to := autocast(spec.precision, training.facts.device)) is not None:
+        lines.append(f'autocast = torch.autocast("{device}", {cast_to.fast_dtype})')
     if state.scaler is not None:
         lines.append(f'scaler = torch.amp.GradScaler("{device}")')
     if state.average is not None:
@@ -263,7 +265,7 @@ def _companions(training: Any, source: Source) -> str:
     return "\n".join(lines)
 
 
-def _batches(training: Any, targets: list[str]) -> str:
+def _batches(training: Any) -> str:
     data = training.data
     names = names_of(training)
     if not data.shuffle or data.batch_size >= data.n_rows:
@@ -282,7 +284,7 @@ def batches(epoch):
 """
 
 
-def _evaluate(training: Any, targets: list[str], source: Source) -> str:
+def _evaluate(training: Any, targets: list[str]) -> str:
     size = training.valid.batch_size
     split = ", ".join(f"{name}_valid.split({size})" for name in ["X", *targets])
     body = specialise(

@@ -55,7 +55,6 @@ class Found:
     preparation: Preparation
     sample: Tensor
     weighted: bool = False
-    encode: Any = None
     source: Any = None
 
 

@@ -1,11 +1,12 @@
 """The manual gear: the five components of one training run, in the user's own hands."""
 
-__all__ = ["Training"]
+__all__ = ["Part", "Training"]
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from manumatic.errors import ComponentError
 from manumatic.gears.books import diverged, note, settle
 from manumatic.gears.checkpoint import read_checkpoint, write_checkpoint
 from manumatic.gears.facts import Facts, State
@@ -34,8 +35,17 @@ class Training:
     ``net.manual(X, y)`` makes one.  Iterating yields a :class:`~manumatic.parts.loop.Step` after
     each step of the optimizer, gradients still in place.
 
+    Parameters
+    ----------
+    parts : dict
+        The five components by name.
+    valid, link, facts, state
+        As below.
+
     Attributes
     ----------
+    parts : dict
+        The five components by name.
     data : Batches or Stream
         ``training.data.X``, ``for X, y in training.data``.
     model : torch.nn.Module
@@ -119,9 +129,13 @@ class Training:
             The loss is no longer a finite number; the last finite weights are in
             ``training.model``.
         """
+        if epochs is not None and epochs < 1:
+            raise ComponentError(f"run(epochs=...) takes a whole number, 1 or more; got {epochs!r}")
         until = self.loop.epochs if epochs is None else self.state.next_epoch + epochs
         if until > self.loop.epochs:
             self.loop = Loop(**(self.loop.get_params() | {"epochs": until}))
+        elif epochs is not None and self.state.ended:  # patience had run out
+            self.loop = Loop(**(self.loop.get_params() | {"patience": None}))
         try:
             with self.state.rng, threads_for(self.model, self._rows_a_step()):
                 for step in self._under_way():

@@ -1,6 +1,6 @@
 """The user's rows and targets → the tensors that a model trains on, and the way back."""
 
-__all__ = ["Preparation", "Rows", "class_weights", "prepare_rows"]
+__all__ = ["Preparation", "Rows", "as_tensor", "class_weights", "prepare_rows"]
 
 from dataclasses import dataclass
 from typing import Any
@@ -66,11 +66,12 @@ class Preparation:
             rows = self.preprocess.transform(rows)
         return as_tensor(rows)
 
-    def targets(self, y: np.ndarray, task: Task) -> np.ndarray:
+    def targets(self, y: np.ndarray) -> np.ndarray:
         """Numbers of the target as the model is trained on them."""
         if self.target is None:
             return y
-        return self.target.transform(y.reshape(len(y), -1)).reshape(y.shape)
+        scaled = self.target.transform(y.reshape(len(y), -1))
+        return scaled.reshape(y.shape)
 
     def original(self, prediction: np.ndarray) -> np.ndarray:
         """Predictions (n, outputs) in the units of the user's target."""
@@ -92,7 +93,16 @@ def as_tensor(rows: Any) -> Tensor:
             ) from None
     if isinstance(rows, np.ndarray) and rows.dtype.kind == "O":
         raise DataError("X holds strings; preprocess='auto' turns them into numbers")
-    return torch.from_numpy(np.array(rows, dtype=np.float32, order="C"))
+    with np.errstate(over="ignore"):
+        numbers = np.array(rows, dtype=np.float32, order="C")
+    if not np.isfinite(numbers).all():
+        row = int(np.argwhere(~np.isfinite(numbers))[0, 0])
+        raise DataError(
+            f"row {row} of X holds {numbers[row][~np.isfinite(numbers[row])].flat[0]} once it is "
+            "prepared as float32; fill missing values and scale large ones, as preprocess='auto' "
+            "does"
+        )
+    return torch.from_numpy(numbers)
 
 
 def class_weights(class_weight: Any, y: Any, task: Task) -> np.ndarray | None:
@@ -132,7 +142,7 @@ def prepare_rows(
         X = preparation.preprocess.fit_transform(X, train.y)
     if task.kind == "regression":
         preparation.target = _choose_target(spec, train, scale_target, logbook)
-    return preparation, as_tensor(X), preparation.targets(train.y, task)
+    return preparation, as_tensor(X), preparation.targets(train.y)
 
 
 def _choose(spec: Data, train: Rows, task: Task, seed: int, logbook: Logbook) -> Any:
@@ -140,9 +150,9 @@ def _choose(spec: Data, train: Rows, task: Task, seed: int, logbook: Logbook) ->
     kind = kind_of(train.X)
     if spec.preprocess is None:
         return None
-    if not isinstance(spec.preprocess, str):
+    if hasattr(spec.preprocess, "fit_transform") and not isinstance(spec.preprocess, type):
         return clone(spec.preprocess)
-    if spec.preprocess != "auto":
+    if not (isinstance(spec.preprocess, str) and spec.preprocess == "auto"):
         raise ComponentError(
             'preprocess must be "auto", None or a scikit-learn transformer; '
             f"got {spec.preprocess!r}"
@@ -166,14 +176,15 @@ def _choose(spec: Data, train: Rows, task: Task, seed: int, logbook: Logbook) ->
 
 def _choose_target(spec: Data, train: Rows, scale_target: bool, logbook: Logbook) -> Any:
     scaler = spec.target
-    if isinstance(scaler, str):
-        if scaler != "auto":
-            raise ComponentError(
-                f'target must be "auto", None or a scikit-learn transformer; got {scaler!r}'
-            )
+    if isinstance(scaler, str) and scaler == "auto":
         scaler = StandardScaler() if scale_target and spec.preprocess is not None else None
         if scaler is not None:
             logbook.note("data", "target standardised", "a loss near 1 suits every learning rate")
     if scaler is None:
         return None
+    if not hasattr(scaler, "inverse_transform") or isinstance(scaler, type):
+        raise ComponentError(
+            'target must be "auto", None or a scikit-learn transformer with inverse_transform; '
+            f"got {scaler!r}"
+        )
     return clone(scaler).fit(train.y.reshape(len(train.y), -1))

@@ -1,6 +1,6 @@
 """Partial evaluation of the loop's own source: constants put in, branches never taken cut away."""
 
-__all__ = ["PRESENT", "specialise"]
+__all__ = ["PRESENT", "specialise", "text_of"]
 
 import inspect
 import operator
@@ -64,42 +64,14 @@ def text_of(node: cst.CSTNode) -> str:
     return cst.Module([]).code_for_node(node)
 
 
-class _Specialise(cst.CSTTransformer):
-    def __init__(
-        self,
-        known: dict[str, Any],
-        rename: dict[str, str],
-        drop: tuple[str, ...],
-        inline: Sequence[Callable[..., Any]],
-        batches: dict[str, str],
-        targets: Sequence[str],
-    ) -> None:
-        self.known, self.rename, self.drop = known, rename, drop
-        self.inline = {function.__name__: function for function in inline}
-        self.batches, self.targets = batches, targets
+class _Known:
+    """What is known of a run, and what follows for the tests of its branches."""
 
-    def visit_Param(self, node: cst.Param) -> bool:
-        return False  # names of parameters are not values
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
 
-    def leave_Arg(self, original: cst.Arg, updated: cst.Arg) -> cst.Arg:
-        return updated.with_changes(keyword=original.keyword)  # nor are those of keywords
-
-    def leave_Attribute(self, original: cst.Attribute, updated: cst.Attribute) -> Any:
-        return updated.with_changes(attr=original.attr)
-
-    def on_leave(self, original: Any, updated: Any) -> Any:
-        if isinstance(original, cst.BaseExpression):
-            text = text_of(original.with_changes(lpar=[], rpar=[]))
-            if text in self.rename:
-                return cst.parse_expression(self.rename[text])
-            if self._is_constant(text):
-                return cst.parse_expression(repr(self.known[text]))
-        return super().on_leave(original, updated)
-
-    def _is_constant(self, text: str) -> bool:
-        return text in self.known and self.known[text] is not PRESENT
-
-    # --- branches ---
+    def is_constant(self, text: str) -> bool:
+        return text in self.values and self.values[text] is not PRESENT
 
     def decide(self, test: cst.BaseExpression) -> Any:
         """True, False, or what is left of the test."""
@@ -126,14 +98,14 @@ class _Specialise(cst.CSTTransformer):
 
     def _value(self, test: cst.BaseExpression) -> Any:
         text = text_of(test.with_changes(lpar=[], rpar=[]))
-        if text in self.known:
-            return self.known[text]
+        if text in self.values:
+            return self.values[text]
         if not isinstance(test, cst.Comparison) or len(test.comparisons) != 1:
             return _OPEN
         left, comparison = text_of(test.left), test.comparisons[0]
-        if left not in self.known:
+        if left not in self.values:
             return _OPEN
-        value, right = self.known[left], text_of(comparison.comparator)
+        value, right = self.values[left], text_of(comparison.comparator)
         if right == "None":
             return (value is None) is isinstance(comparison.operator, cst.Is)
         if value is PRESENT or not right.lstrip("-").isdigit():
@@ -141,8 +113,43 @@ class _Specialise(cst.CSTTransformer):
         compare = COMPARISONS.get(type(comparison.operator))
         return _OPEN if compare is None else compare(value, int(right))
 
+
+class _Specialise(cst.CSTTransformer):
+    def __init__(
+        self,
+        known: dict[str, Any],
+        rename: dict[str, str],
+        drop: tuple[str, ...],
+        inline: Sequence[Callable[..., Any]],
+        batches: dict[str, str],
+        targets: Sequence[str],
+    ) -> None:
+        self.known, self.rename, self.drop = _Known(known), rename, drop
+        self.inline = {function.__name__: function for function in inline}
+        self.batches, self.targets = batches, targets
+
+    def visit_Param(self, node: cst.Param) -> bool:
+        return False  # names of parameters are not values
+
+    def leave_Arg(self, original: cst.Arg, updated: cst.Arg) -> cst.Arg:
+        return updated.with_changes(keyword=original.keyword)  # nor are those of keywords
+
+    def leave_Attribute(self, original: cst.Attribute, updated: cst.Attribute) -> Any:
+        return updated.with_changes(attr=original.attr)
+
+    def on_leave(self, original: Any, updated: Any) -> Any:
+        if isinstance(original, cst.BaseExpression):
+            text = text_of(original.with_changes(lpar=[], rpar=[]))
+            if text in self.rename:
+                return cst.parse_expression(self.rename[text])
+            if self.known.is_constant(text):
+                return cst.parse_expression(repr(self.known.values[text]))
+        return super().on_leave(original, updated)
+
+    # --- branches ---
+
     def leave_If(self, original: cst.If, updated: cst.If) -> Any:
-        verdict = self.decide(original.test)
+        verdict = self.known.decide(original.test)
         if verdict is True:
             return _spliced(updated.body.body, updated.leading_lines)
         if verdict is False:
@@ -158,7 +165,7 @@ class _Specialise(cst.CSTTransformer):
         )
 
     def leave_IfExp(self, original: cst.IfExp, updated: cst.IfExp) -> Any:
-        verdict = self.decide(original.test)
+        verdict = self.known.decide(original.test)
         if not isinstance(verdict, bool):
             return updated
         chosen = updated.body if verdict else updated.orelse
@@ -169,9 +176,12 @@ class _Specialise(cst.CSTTransformer):
     def leave_With(self, original: cst.With, updated: cst.With) -> Any:
         """``with autocast or contextlib.nullcontext():`` is no context without autocast."""
         item = original.items[0].item
-        if not isinstance(item, cst.BooleanOperation) or text_of(item.left) not in self.known:
+        if (
+            not isinstance(item, cst.BooleanOperation)
+            or text_of(item.left) not in self.known.values
+        ):
             return updated
-        if self.known[text_of(item.left)] is None:
+        if self.known.values[text_of(item.left)] is None:
             return _spliced(updated.body.body, updated.leading_lines)
         return updated.with_changes(items=[cst.WithItem(item.left)])
 
@@ -183,7 +193,7 @@ class _Specialise(cst.CSTTransformer):
             return cst.RemoveFromParent()
         name = text.partition("(")[0]
         if name in self.inline:
-            body = specialise(self.inline[name], self.known, self.rename, drop=self.drop)
+            body = specialise(self.inline[name], self.known.values, self.rename, drop=self.drop)
             return _spliced(body, updated.leading_lines)
         return updated
 

@@ -12,7 +12,7 @@ import torch
 from sklearn.base import clone
 
 from manumatic.errors import EjectError
-from manumatic.gears.checkpoint import write_atomically
+from manumatic.files import write_whole
 from manumatic.gears.source import Source
 from manumatic.parts.data import split_settings
 
@@ -77,7 +77,7 @@ def _read(facts: Any, source: Source, path: Path) -> str:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **stored)
     name = f"{path.stem}.npz"
-    write_atomically(path.with_name(name), buffer.getvalue())
+    write_whole(path.with_name(name), buffer.getvalue())
     text = f'stored = np.load(Path(__file__).with_name("{name}"))\n'
     text += 'rows, target = stored["X"], stored["y"]'
     return text + ('\nweights = stored["weight"]' if rows.weight is not None else "")
@@ -95,45 +95,54 @@ def _without_objects(y: np.ndarray) -> np.ndarray:
 
 def _csv(rows: Any, source: Source, path: Path) -> str:
     source.imports.add("import pandas as pd")
-    table = rows.X.copy()
-    if not all(isinstance(name, str) for name in table.columns):
-        raise EjectError("columns without names cannot be written; name them with strings")
     y = rows.y.reshape(len(rows.y), -1)
     targets = ["target"] if y.shape[1] == 1 else [f"target_{i}" for i in range(y.shape[1])]
-    extra = targets + (["weight"] if rows.weight is not None else [])
-    taken = [name for name in extra if name in table.columns]
+    columns = dict(zip(targets, y.T, strict=True))
+    if rows.weight is not None:
+        columns["weight"] = rows.weight
+    _check_names(rows.X, columns)
+    content = rows.X.assign(**columns).to_csv(index=False)
+    options = _reading(rows.X)
+    again = pd.read_csv(io.StringIO(content), **options)[list(rows.X.columns)]
+    _compare(rows.X.reset_index(drop=True), again)
+    name = f"{path.stem}.csv"
+    write_whole(path.with_name(name), content)
+    place = f'Path(__file__).with_name("{name}")'
+    told = [f"{key}={source.of(value)}" for key, value in options.items()]
+    lines = ["rows = pd.read_csv(", *(f"    {part}," for part in (place, *told)), ")"]
+    if len(targets) == 1:
+        lines.append('target = rows.pop("target").to_numpy()')
+    else:
+        lines += [f"target = rows[{targets}].to_numpy()", f"rows = rows.drop(columns={targets})"]
+    if rows.weight is not None:
+        lines.append('weights = rows.pop("weight").to_numpy()')
+    return "\n".join(lines)
+
+
+def _check_names(frame: pd.DataFrame, added: dict[str, Any]) -> None:
+    if not all(isinstance(name, str) for name in frame.columns):
+        raise EjectError(
+            f"the columns {list(frame.columns)[:3]} cannot be written; name them with strings"
+        )
+    taken = [name for name in added if name in frame.columns]
     if taken:
         raise EjectError(
             f"the column {taken[0]!r} has the name that the script gives the target; rename it"
         )
-    kinds = {name: _dtype(column) for name, column in table.items()}
+
+
+def _reading(frame: pd.DataFrame) -> dict[str, Any]:
+    """What read_csv must be told to give the same columns again."""
+    kinds = {name: _dtype(column) for name, column in frame.items()}
     dates = [name for name, kind in kinds.items() if kind == "date"]
-    told = {
-        n: kind for n, kind in kinds.items() if kind not in ("date", "float64", "int64", "bool")
-    }
-    for i, name in enumerate(targets):
-        table[name] = y[:, i]
-    if rows.weight is not None:
-        table["weight"] = rows.weight
-    content = table.to_csv(index=False)
+    guessed = ("date", "float64", "int64", "bool")
+    told = {name: kind for name, kind in kinds.items() if kind not in guessed}
     options: dict[str, Any] = {"dtype": told} if told else {}
     options |= {"parse_dates": dates} if dates else {}
     options |= {"keep_default_na": False, "na_values": [""]}
     if pd.__version__ < "3":  # before, the last digit could be lost
         options["float_precision"] = "round_trip"
-    again = pd.read_csv(io.StringIO(content), **options)[list(rows.X.columns)]
-    _compare(rows.X.reset_index(drop=True), again)
-    name = f"{path.stem}.csv"
-    write_atomically(path.with_name(name), content.encode())
-    keywords = ",\n    ".join(f"{key}={source.of(value)}" for key, value in options.items())
-    read = f'rows = pd.read_csv(\n    Path(__file__).with_name("{name}"),\n    {keywords},\n)'
-    taking = 'rows.pop("target").to_numpy()' if len(targets) == 1 else f"rows[{targets}].to_numpy()"
-    lines = [read, f"target = {taking}"]
-    if len(targets) > 1:
-        lines.append(f"rows = rows.drop(columns={targets})")
-    if rows.weight is not None:
-        lines.append('weights = rows.pop("weight").to_numpy()')
-    return "\n".join(lines)
+    return options
 
 
 def _dtype(column: pd.Series) -> str:

@@ -1,6 +1,6 @@
 """Datasets and DataLoaders: batches that are not ours to cut."""
 
-__all__ = ["open_stream"]
+__all__ = ["encode_targets", "open_stream", "refuse_weights"]
 
 from typing import Any
 
@@ -15,6 +15,7 @@ from manumatic.gears.prepare import Preparation
 from manumatic.logbook import Logbook
 from manumatic.parts.components import Data, Loop
 from manumatic.parts.data import Stream, batch_rows, split_rows
+from manumatic.parts.loss import as_loss
 from manumatic.task import Task, read_target
 
 EPOCHS = 10  # a stream's length says little about how long to train
@@ -39,7 +40,8 @@ def open_stream(
     train, held = _hold_out(spec, X, loop, seed)
 
     def stream(source: Any, shuffle: bool) -> Stream:
-        return Stream(source, device, torch.as_tensor, batch_size, shuffle, seed, spec.workers)
+        # how targets are read is known once there is a loss for the model (swap.fit_loss)
+        return Stream(source, device, _as_they_are, batch_size, shuffle, seed, spec.workers)
 
     data = stream(train, spec.shuffle)
     with torch.random.fork_rng([]):  # looking must not change what is drawn later
@@ -53,20 +55,34 @@ def open_stream(
         task,
         Preparation(allow_nan=False),
         sample[:4].cpu(),
-        encode=lambda targets: _encode(targets, task),
         source=X,
     )
 
 
-def _encode(targets: Any, task: Task) -> np.ndarray:
-    """The targets of one batch as numbers."""
+def refuse_weights(specs: Specs, X: Any, sample_weight: Any) -> None:
+    """Raise where rows that arrive in batches were to be weighted."""
+    class_weight = as_loss(specs.loss).class_weight
+    given = "sample_weight" if sample_weight is not None else f"class_weight={class_weight!r}"
+    if sample_weight is not None or class_weight is not None:
+        raise ComponentError(
+            f"{given} cannot be used with a {type(X).__name__}, whose batches are not ours to "
+            "change; give X and y as arrays, or a loss that weights"
+        )
+
+
+def _as_they_are(targets: Any) -> Any:
+    return targets
+
+
+def encode_targets(targets: Any, *, task: Task, preparation: Preparation) -> np.ndarray:
+    """The targets of one batch as the numbers that a model is trained on."""
     values = np.asarray(targets)
     if task.kind not in ("binary", "multiclass"):
-        return values.astype(np.float32)
+        return preparation.targets(values.astype(np.float32))
     assert task.classes is not None
     found = np.minimum(np.searchsorted(task.classes, values), len(task.classes) - 1)
     if not np.array_equal(task.classes[found], values):
-        stranger = values[task.classes[found] != values][0]
+        stranger = values[task.classes[found] != values].tolist()[0]
         raise DataError(
             f"a batch holds the label {stranger!r}, which is not among the classes {task.classes}"
         )

@@ -1,8 +1,9 @@
 """Exchange one of the five components of a training; start the loop with those at hand."""
 
-__all__ = ["begin", "complete", "describe", "exchange", "fit_loss"]
+__all__ = ["begin", "complete", "describe", "encoded", "exchange", "fit_loss"]
 
 import copy
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,12 +13,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from manumatic.errors import ComponentError
+from manumatic.gears.choices import check_loop
 from manumatic.parts.components import Loop, Model
 from manumatic.parts.data import Batches, Stream
 from manumatic.parts.device import OwnRandomness, autocast, grad_scaler
-from manumatic.parts.loop import Step, closure_loop, loop, validated
-from manumatic.parts.loss import as_loss, choose_loss, shape_target
-from manumatic.parts.model import build_model, probe, resolve_model
+from manumatic.parts.loop import Best, Step, closure_loop, loop, validated
+from manumatic.parts.loss import as_loss, check_loss, choose_loss, shape_target
+from manumatic.parts.model import build_model, copy_weights, is_lazy, probe, resolve_model
 from manumatic.parts.optimizer import (
     as_optimizer,
     build_optimizer,
@@ -38,7 +40,7 @@ def exchange(training: Any, name: str, value: Any) -> None:
 def _data(training: Any, data: Any) -> None:
     if isinstance(data, DataLoader | Dataset):
         facts = training.facts
-        data = Stream(data, facts.device, lambda y: encoded(training, y), seed=facts.seed)
+        data = Stream(data, facts.device, functools.partial(encoded, training), seed=facts.seed)
     if not hasattr(data, "batches") or not hasattr(data, "__len__"):
         raise ComponentError(
             "training.data takes a DataLoader, a Dataset, or an object with batches(epoch) "
@@ -56,18 +58,22 @@ def _model(training: Any, model: Any) -> None:
         training.state.rng = OwnRandomness(facts.seed, facts.device)  # as if it had come first
         with training.state.rng:
             model = build_model(facts.model)
+            if is_lazy(model):
+                probe(model, facts.sample)
     else:
         facts.model = Model(copy.deepcopy(model))  # where it starts from
         training.state.rng = OwnRandomness(facts.seed, facts.device)
     training.parts["model"] = model.to(facts.device)
     fit_loss(training, facts.loss)
     training.parts["optimizer"] = build_optimizer(facts.optimizer, model)
+    training.state.best, training.state.safe = Best(), {}  # these were another model's
     _start_over(training)
 
 
 def _loss(training: Any, loss: Any) -> None:
-    training.facts.loss = loss
     fit_loss(training, loss)
+    training.facts.loss = loss
+    training.state.best = Best()  # it was measured in another unit
 
 
 def _optimizer(training: Any, optimizer: Any) -> None:
@@ -86,12 +92,16 @@ def _loop(training: Any, spec: Any) -> None:
             f"training.loop takes mm.Loop(...); got {spec!r}. For a loop of your own, write it: "
             "for X, y in training.data: ..."
         )
+    check_loop(spec)
     training.parts["loop"] = spec
     _start_over(training)
 
 
 def _start_over(training: Any) -> None:
     """The schedule, the scaler and the average belong to an optimizer, a model and a loop."""
+    if training.state.schedule is not None:
+        for group in training.optimizer.param_groups:
+            group["lr"] = group.pop("initial_lr", group["lr"])  # where the schedule found it
     training.state.schedule = training.state.scaler = training.state.average = None
     training.state.ended = False
 
@@ -114,10 +124,16 @@ def fit_loss(training: Any, loss: Any) -> None:
     training.parts["loss"] = loss if finished else chosen
     facts.out_shape = tuple(prediction.shape[1:])
     for batches in (data, training.valid):
-        if isinstance(batches, Batches):
+        if isinstance(batches, Stream):
+            batches.encode = functools.partial(encoded, training)
+        elif isinstance(batches, Batches):
             X, y, *weight = batches.tensors
             shaped = shape_target(training.loss, facts.task, y, facts.out_shape)
             batches.tensors = (X, shaped.to(facts.device), *weight)
+    if isinstance(data, Batches):
+        with torch.random.fork_rng([]):
+            rest = [tensor[: len(prediction)] for tensor in data.tensors[1:]]
+            check_loss(training.loss, prediction, *rest)
 
 
 def encoded(training: Any, y: Any) -> torch.Tensor:
@@ -132,6 +148,7 @@ def begin(training: Any) -> Iterator[Step]:
     """The loop with the components at hand, from where the run is."""
     spec, state, facts = training.loop, training.state, training.facts
     complete(training)
+    state.safe = state.safe or copy_weights(training.model)
     training.data.skip = 0 if state.epoch_done else state.batch + 1
     common: dict[str, Any] = {
         "epochs": 0 if state.ended else spec.epochs,
@@ -164,7 +181,8 @@ def complete(training: Any) -> None:
     """What goes with optimizer and loop, where it does not exist yet."""
     spec, state = training.loop, training.state
     if state.schedule is None:
-        steps = max(1, spec.epochs * -(-len(training.data) // spec.accumulate))
+        left = spec.epochs - state.next_epoch
+        steps = max(1, left * -(-len(training.data) // spec.accumulate))
         state.schedule = build_schedule(
             training.facts.optimizer.schedule, training.optimizer, steps
         )

@@ -27,16 +27,24 @@ class Component(BaseEstimator):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The parameters by name, the free arguments among them."""
-        return {name: getattr(self, name) for name in self._named()} | getattr(
-            self, "arguments", {}
-        )
+        own = {name: getattr(self, name) for name in self._named()}
+        inside = {
+            f"{name}__{key}": value
+            for name, part in own.items()
+            if deep and hasattr(part, "get_params") and not isinstance(part, type)
+            for key, value in part.get_params().items()
+        }
+        return own | inside | getattr(self, "arguments", {})
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters by name; a name that is no parameter becomes an argument."""
         named = self._named()
         for name, value in params.items():
+            part, _, inside = name.partition("__")
             if name in named:
                 setattr(self, name, value)
+            elif inside and part in named and hasattr(getattr(self, part), "set_params"):
+                getattr(self, part).set_params(**{inside: value})
             elif hasattr(self, "arguments"):
                 self.arguments = {**self.arguments, name: value}
             else:

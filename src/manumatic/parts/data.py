@@ -179,9 +179,13 @@ def split_rows(
 
 def split_settings(n_rows: int, validation: Any, labels: np.ndarray | None) -> tuple[int, bool]:
     """How many rows to hold out, and whether every class can be on both sides."""
-    held_out = (
-        int(np.ceil(validation * n_rows)) if isinstance(validation, float) else int(validation)
-    )
+    if not isinstance(validation, int | float | np.number) or isinstance(validation, bool):
+        raise ComponentError(
+            "validation must be a share of the rows, a number of them, None, or rows of your own "
+            f"(X, y); got {validation!r}"
+        )
+    share = isinstance(validation, float | np.floating)
+    held_out = int(np.ceil(validation * n_rows)) if share else int(validation)
     if not 0 < held_out < n_rows:
         raise ComponentError(
             f"validation={validation!r} holds out {held_out} of {n_rows} rows; "

@@ -1,6 +1,6 @@
 """Where the numbers live, how precise they are, and how many threads work on them."""
 
-__all__ = ["OwnRandomness", "autocast", "choose_device", "grad_scaler", "threads_for"]
+__all__ = ["OwnRandomness", "autocast", "choose_device", "grad_scaler", "is_small", "threads_for"]
 
 import contextlib
 from collections.abc import Iterator

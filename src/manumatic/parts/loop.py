@@ -5,7 +5,17 @@ prints this page with the branches cut away that a run never takes.  So it impor
 standard library only: it is plain PyTorch.
 """
 
-__all__ = ["Best", "Step", "closure_loop", "evaluate", "in_order", "loop", "shuffled", "validated"]
+__all__ = [
+    "Best",
+    "Step",
+    "closure_loop",
+    "evaluate",
+    "in_order",
+    "loop",
+    "shuffled",
+    "update",
+    "validated",
+]
 
 import contextlib
 import math

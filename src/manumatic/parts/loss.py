@@ -5,8 +5,11 @@ __all__ = [
     "Link",
     "Weighted",
     "as_loss",
+    "check_loss",
+    "check_shape",
     "choose_loss",
     "fits_scaled_target",
+    "per_row",
     "shape_target",
 ]
 
@@ -35,31 +38,48 @@ LOSSES: dict[str, type[nn.Module]] = {
     "bce": nn.BCEWithLogitsLoss,
     "nll": nn.NLLLoss,
 }
-ON_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
 SCALABLE = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss)
+ONE_HOT = (nn.BCEWithLogitsLoss, nn.BCELoss, *SCALABLE)  # they compare each output with 0 and 1
+FOR_CLASSES = (
+    nn.CrossEntropyLoss,
+    nn.NLLLoss,
+    nn.MultiMarginLoss,
+    nn.BCEWithLogitsLoss,
+    nn.BCELoss,
+)
 
 
 @dataclass(frozen=True)
 class Link:
     """How raw outputs are read.
 
-    ``kind`` is "identity", "exp", "softmax", "sigmoid", "sigmoid_pair" or "exp_classes".
+    Attributes
+    ----------
+    kind : "identity", "exp", "exp_classes", "softmax", "sigmoid" or "clip"
+        "clip" is for outputs that the loss compares with 0 and 1 as they are. "sigmoid" and "clip"
+        end in "_pair" where one output stands for two classes, and in "_shares" where each class
+        has its own output.
     """
 
     kind: str
 
     def __call__(self, raw: Tensor) -> Tensor:
         """Raw outputs → predictions (regression) or probabilities (n, classes) or (n, labels)."""
-        if self.kind == "softmax":
+        first, _, then = self.kind.partition("_")
+        if first == "softmax":
             return raw.softmax(dim=1)
-        if self.kind in ("exp", "exp_classes"):
+        if first == "exp":
             return raw.exp()
-        if self.kind == "sigmoid":
-            return raw.sigmoid().clamp(max=1 - 2**-24)  # float32 would round it to 1 from 17 on
-        if self.kind == "sigmoid_pair":  # one output for two classes
-            positive = raw.reshape(-1).sigmoid()
-            return torch.stack([1 - positive, positive], dim=1)
-        return raw
+        if first == "identity":
+            return raw
+        if first == "sigmoid":
+            read = raw.sigmoid().clamp(max=1 - 2**-24)  # float32 would round it to 1 from 17 on
+        else:
+            read = raw.clamp(2**-24, 1 - 2**-24)
+        if then == "pair":
+            read = read.reshape(-1)
+            return torch.stack([1 - read, read], dim=1)
+        return read / read.sum(dim=1, keepdim=True) if then == "shares" else read
 
 
 class Weighted(nn.Module):
@@ -133,6 +153,34 @@ def choose_loss(
     return loss, link
 
 
+def check_loss(loss: Any, prediction: Tensor, *target: Tensor) -> None:
+    """Try a loss on a few rows, before training does.
+
+    Raises
+    ------
+    ComponentError
+        It cannot compare these outputs with these targets, or it is not one number that depends
+        on the weights.
+    """
+    name = getattr(loss, "__name__", type(loss).__name__)
+    try:
+        value = loss(prediction, *target)
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ComponentError(
+            f"{name} cannot compare outputs of the shape {tuple(prediction.shape)} with targets "
+            f"{tuple(target[0].shape)} of {target[0].dtype}: {reason}"
+        ) from error
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        found = tuple(value.shape) if isinstance(value, Tensor) else repr(value)
+        raise ComponentError(f"{name} returned {found}; a loss is one number in a tensor: its mean")
+    if not value.requires_grad:
+        raise ComponentError(
+            f"{name} does not change with any weight: all are frozen (requires_grad=False), or it "
+            "counts where it should measure"
+        )
+
+
 def check_shape(task: Task, prediction: Tensor) -> None:
     """Raise where the outputs cannot be read for the task."""
     found, wanted = tuple(prediction.shape[1:]), (task.out_features,)
@@ -178,14 +226,22 @@ def _build(spec: Loss, task: Task, prediction: Tensor, logbook: Logbook) -> Any:
 
 
 def _link(loss: Any, task: Task, prediction: Tensor) -> Link:
+    if isinstance(loss, FOR_CLASSES) and task.kind == "regression":
+        raise ComponentError(
+            f"{type(loss).__name__} tells classes apart, and this target is a number; "
+            "use mm.Classifier, or a loss for numbers such as 'mse'"
+        )
     if task.kind == "regression":
         log_rate = isinstance(loss, nn.PoissonNLLLoss) and loss.log_input
         return Link("exp" if log_rate else "identity")
     if isinstance(loss, nn.NLLLoss):
         return Link("exp_classes")
+    read = "clip" if isinstance(loss, (nn.BCELoss, *SCALABLE)) else "sigmoid"
     if task.kind == "multilabel":
-        return Link("sigmoid")
-    return Link("sigmoid_pair" if tuple(prediction.shape[1:]) in ((), (1,)) else "softmax")
+        return Link(read)
+    if tuple(prediction.shape[1:]) in ((), (1,)):
+        return Link(f"{read}_pair")
+    return Link(f"{read}_shares" if isinstance(loss, ONE_HOT) else "softmax")
 
 
 def shape_target(loss: Any, task: Task, values: Any, out_shape: tuple[int, ...]) -> Tensor:
@@ -195,12 +251,16 @@ def shape_target(loss: Any, task: Task, values: Any, out_shape: tuple[int, ...])
     mean.
     """
     target = torch.as_tensor(values)
-    base = loss.loss if isinstance(loss, Weighted) else loss
-    base = base.func if isinstance(base, functools.partial) else base
     if task.kind in ("binary", "multiclass") and out_shape not in ((), (1,)):
-        if isinstance(base, nn.BCEWithLogitsLoss | nn.MSELoss):
-            return nn.functional.one_hot(target.long(), task.out_features).float()
-        return target.long()
+        if target.ndim == 2 and target.shape[1] > 1:  # one-hot, for the loss before this one
+            target = target.argmax(dim=1)
+        target = target.reshape(-1).long()
+        base = loss.loss if isinstance(loss, Weighted) else loss
+        if isinstance(base, ONE_HOT):
+            return nn.functional.one_hot(target, task.out_features).float()
+        return target
+    if task.kind == "binary" and target.ndim == 2 and target.shape[1] > 1:
+        target = target.argmax(dim=1)
     return target.float().reshape(len(target), *out_shape)
 
 

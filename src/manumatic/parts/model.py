@@ -1,6 +1,6 @@
 """Model: any ``nn.Module`` — class, function, instance or name — built to fit the task."""
 
-__all__ = ["NETS", "as_model", "build_model", "is_lazy", "probe", "resolve_model"]
+__all__ = ["NETS", "as_model", "build_model", "copy_weights", "is_lazy", "probe", "resolve_model"]
 
 import copy
 import inspect
@@ -116,6 +116,7 @@ def probe(model: nn.Module, X: Tensor) -> Tensor:
     model.eval()  # batch norm must not learn from it
     try:
         prediction = model(X)
+        one = model(X[:1])
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ComponentError(
@@ -124,7 +125,7 @@ def probe(model: nn.Module, X: Tensor) -> Tensor:
         ) from error
     finally:
         model.train(was_training)
-    if not isinstance(prediction, Tensor):
+    if not isinstance(prediction, Tensor) or not isinstance(one, Tensor):
         raise ComponentError(
             f"{type(model).__name__} returned a {type(prediction).__name__}; it must return "
             "one tensor"
@@ -134,12 +135,23 @@ def probe(model: nn.Module, X: Tensor) -> Tensor:
             f"{type(model).__name__} returned the shape {tuple(prediction.shape)} for {len(X)} "
             "rows; its first dimension must be the rows"
         )
+    if one.shape[1:] != prediction.shape[1:] or one.ndim != prediction.ndim:
+        raise ComponentError(
+            f"{type(model).__name__} returned the shape {tuple(prediction.shape)} for {len(X)} "
+            f"rows, but {tuple(one.shape)} for one row; squeeze(-1) keeps the rows where squeeze() "
+            "drops them"
+        )
     return prediction
 
 
 def is_lazy(model: nn.Module) -> bool:
     """Whether some layer still waits for its first rows to know its shape."""
     return any(torch.nn.parameter.is_lazy(weight) for weight in model.parameters())
+
+
+def copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Weights and buffers as they are now."""
+    return {name: weight.clone() for name, weight in model.state_dict().items()}
 
 
 NETS: dict[str, Any] = {"linear": Linear, "mlp": MLP, "table": TableNet, "cnn": CNN}

@@ -6,6 +6,10 @@ __all__ = [
     "as_optimizer",
     "build_optimizer",
     "build_schedule",
+    "parameter_groups",
+    "recipe_of",
+    "schedule_settings",
+    "settings",
     "wants_closure",
 ]
 
@@ -43,14 +47,15 @@ def as_optimizer(optimizer: Any) -> Optimizer:
         return optimizer
     if isinstance(optimizer, str | type | functools.partial):
         return Optimizer(optimizer)
+    if isinstance(optimizer, torch.optim.Optimizer):
+        name = type(optimizer).__name__
+        raise ComponentError(
+            f"the {name} given belongs to other weights already; give the recipe, "
+            f"mm.Optimizer(torch.optim.{name}, lr=...)"
+        )
     raise ComponentError(
         "optimizer must be a name ('adamw', 'sgd', ...), a torch.optim class, a functools.partial "
         f"of one or mm.Optimizer(...); got {optimizer!r}"
-        + (
-            "; an optimizer that exists already belongs to other weights"
-            if isinstance(optimizer, torch.optim.Optimizer)
-            else ""
-        )
     )
 
 
@@ -67,8 +72,10 @@ def settings(spec: Optimizer) -> tuple[Any, dict[str, Any]]:
     keywords = dict(spec.arguments)
     if spec.lr is not None:
         keywords["lr"] = spec.lr
-    base = kind.func if isinstance(kind, functools.partial) else kind
-    decided = {"fused", "foreach", "capturable", "differentiable"} & set(keywords)
+    base, given = kind, keywords
+    if isinstance(kind, functools.partial):
+        base, given = kind.func, kind.keywords | keywords
+    decided = {"fused", "foreach", "capturable", "differentiable"} & set(given)
     if not decided and "fused" in inspect.signature(base).parameters:
         # one kernel over all weights: the same formulas, half the time of a step and more
         keywords["fused"] = True
@@ -86,19 +93,25 @@ def build_optimizer(spec: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
     """
     kind, keywords = settings(spec)
     weights = parameter_groups(spec, model)
-    name = getattr(kind, "__name__", repr(kind))
+    name = _name(kind)
     try:
         if isinstance(kind, functools.partial):
             base: Any = kind.func
             made = lean(base)(weights, *kind.args, **{**kind.keywords, **keywords})
         else:
             made = lean(kind)(weights, **keywords)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ComponentError(f"{name}({_told(keywords)}) cannot be built: {error}") from None
     if not isinstance(made, torch.optim.Optimizer):
         raise ComponentError(
             f"{name} made a {type(made).__name__}; it must make a torch.optim.Optimizer"
         )
+    for pattern, changes in spec.groups or ():
+        for word in set(changes) - set(made.defaults):
+            raise ComponentError(
+                f"the group {pattern!r} sets {word!r}, which {name} does not know; "
+                f"it knows {', '.join(made.defaults)}.{nearest(word, made.defaults)}"
+            )
     return made
 
 
@@ -125,6 +138,11 @@ def parameter_groups(spec: Optimizer, model: nn.Module) -> Any:
     if not spec.groups:
         return model.parameters()
     groups, taken = [], set()
+    if not isinstance(spec.groups, list | tuple):
+        raise ComponentError(
+            f"groups must be a list of (pattern, settings), such as [('head.*', {{'lr': 1e-4}})]; "
+            f"got {spec.groups!r}"
+        )
     for pattern, changes in spec.groups:
         names = [name for name in named if name not in taken and fnmatch.fnmatch(name, pattern)]
         if not names:
@@ -143,10 +161,12 @@ def build_schedule(schedule: Any, optimizer: torch.optim.Optimizer, steps: int) 
     Raises
     ------
     ComponentError
-        No schedule of that name.
+        No schedule of that name, or one that this optimizer cannot have.
     """
     if schedule is None:
         return None
+    kind: Any = schedule
+    keywords: dict[str, Any] = {}
     if isinstance(schedule, str):
         if schedule not in SCHEDULES:
             raise ComponentError(
@@ -154,8 +174,24 @@ def build_schedule(schedule: Any, optimizer: torch.optim.Optimizer, steps: int) 
                 f"torch.optim.lr_scheduler.{nearest(schedule, SCHEDULES)}"
             )
         kind, keywords = schedule_settings(schedule, optimizer.defaults["lr"], steps)
-        return kind(optimizer, **keywords)
-    return schedule(optimizer)
+        if schedule == "one_cycle" and len({group["lr"] for group in optimizer.param_groups}) > 1:
+            raise ComponentError(
+                "schedule='one_cycle' has one largest rate, and the groups have rates of their "
+                "own; take 'cosine' or 'linear'"
+            )
+    try:
+        made = kind(optimizer, **keywords)
+    except (TypeError, ValueError) as error:
+        raise ComponentError(
+            f"the schedule {_name(schedule)} cannot be built: {error}; "
+            "give functools.partial(ItsClass, argument=...)"
+        ) from None
+    if isinstance(made, lr_scheduler.ReduceLROnPlateau) or not hasattr(made, "step"):
+        raise ComponentError(
+            f"the schedule {_name(schedule)} cannot be stepped once a step of the optimizer; "
+            f"take {', '.join(SCHEDULES)} or another class of torch.optim.lr_scheduler"
+        )
+    return made
 
 
 def schedule_settings(schedule: str, lr: float, steps: int) -> tuple[Any, dict[str, Any]]:
@@ -174,6 +210,10 @@ def wants_closure(optimizer: torch.optim.Optimizer) -> bool:
     """Whether the optimizer evaluates the loss itself, several times a step (LBFGS)."""
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
+
+
+def _name(thing: Any) -> str:
+    return str(getattr(thing, "__name__", repr(thing)))
 
 
 def _told(keywords: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 __all__ = ["as_images", "count_rows", "kind_of", "read_rows"]
 
+import math
 import sys
 from typing import Any
 
@@ -48,12 +49,17 @@ def read_rows(X: Any, *, allow_nan: bool = True) -> Any:
     """
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu().numpy()
-    if "polars" in sys.modules and isinstance(X, sys.modules["polars"].DataFrame):
-        X = X.to_pandas()
+    if "polars" in sys.modules:
+        polars = sys.modules["polars"]
+        if isinstance(X, polars.DataFrame):
+            X = X.to_pandas()
+        elif isinstance(X, polars.Series):
+            X = X.to_list()
     if isinstance(X, pd.DataFrame):
         return _read_frame(X, allow_nan)
     if _is_text(X):
-        return np.asarray([str(text) for text in X], dtype=object)
+        # a missing text is an empty one
+        return np.asarray(["" if _is_missing(t) else str(t) for t in X], dtype=object)
     if sparse.issparse(X):
         cells = X.shape[0] * X.shape[1]
         if cells > LARGEST_DENSE:
@@ -79,25 +85,30 @@ def _finite(allow_nan: bool) -> bool | str:
 
 
 def _is_text(X: Any) -> bool:
-    if isinstance(X, pd.Series):
-        return bool(pd.api.types.is_string_dtype(X))
-    one_dimensional = isinstance(X, list | tuple) or (isinstance(X, np.ndarray) and X.ndim == 1)
-    return one_dimensional and len(X) > 0 and all(isinstance(text, str) for text in X)
+    flat = isinstance(X, list | tuple | pd.Series) or (isinstance(X, np.ndarray) and X.ndim == 1)
+    if not flat or len(X) == 0:
+        return False
+    texts = any(isinstance(value, str) for value in X)
+    return texts and all(isinstance(value, str) or _is_missing(value) for value in X)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
 
 
 def _holds_strings(X: Any) -> bool:
     """A two-dimensional array or list with words in it: columns, not numbers."""
-    if not isinstance(X, np.ndarray | list | tuple) or len(X) == 0:
-        return False
-    first = X[0]
-    if not isinstance(first, np.ndarray | list | tuple) or not any(
-        isinstance(v, str) for v in first
-    ):
+    if isinstance(X, list | tuple):
+        try:
+            X = np.asarray(X)
+        except ValueError:
+            return False  # rows of several lengths: check_array says so
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "OUST":
         return False
     try:
-        np.asarray(first, dtype=object).astype(np.float64)
+        X.astype(np.float64)
     except (ValueError, TypeError):
-        return True
+        return any(isinstance(value, str) for value in X.flat)
     return False
 
 
@@ -134,14 +145,14 @@ def as_images(X: np.ndarray, mean: float = 0.0, scale: float = 1.0) -> np.ndarra
 
 
 def count_rows(
-    rows: Any, y: np.ndarray, weight: np.ndarray | None
+    rows: Any, y: np.ndarray, weight: np.ndarray | None, *, sort: bool = True
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Which rows training sees, how often and in which order.
 
     A row with weight 2 and a row given twice must train to the same weights, bit for bit, whatever
     the network draws at random.  So rows with whole-number weights are repeated, and where any row
     counts more than once all are put into an order that does not depend on how they came.  Other
-    weights multiply the loss.
+    weights multiply the loss.  Without ``sort`` the rows stay in the order in which they came.
 
     Returns
     -------
@@ -150,13 +161,12 @@ def count_rows(
     weight : ndarray or None
         Weights of those rows, with mean 1; None means all alike.
     """
+    code = _row_codes(rows, y) if sort else None
     if weight is None:
-        code = _row_codes(rows, y)
         if code is None or len(np.unique(code)) == len(code):
             return None, None
         return np.argsort(code, kind="stable"), None
     if np.all(weight == np.floor(weight)) and weight.sum() <= 10 * len(weight):
-        code = _row_codes(rows, y)
         order = np.arange(len(weight)) if code is None else np.argsort(code, kind="stable")
         return np.repeat(order, weight[order].astype(np.int64)), None
     index = np.flatnonzero(weight)

@@ -1,10 +1,8 @@
 """The facts of a comparison as one HTML page: no script, nothing from elsewhere, light and dark."""
 
-__all__ = ["render_fragment", "render_report", "write_report", "write_whole"]
+__all__ = ["render_fragment", "render_report", "write_report"]
 
 import math
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
+from manumatic.files import write_whole
 from manumatic.show import svg
 from manumatic.show.text import duration
 
@@ -55,23 +54,7 @@ def render_fragment(facts: Facts) -> str:
 
 def write_report(facts: Facts, path: str | Path) -> Path:
     """Write the page whole or not at all, and return its path."""
-    return write_whole(render_report(facts), path)
-
-
-def write_whole(text: str, path: str | Path) -> Path:
-    """Write a file beside its place, then move it there: nobody ever sees half of it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp's own mode is for secrets
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    return path
+    return write_whole(path, render_report(facts))
 
 
 @cache

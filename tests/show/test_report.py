@@ -1,0 +1,182 @@
+"""The page of a comparison: one small file, nothing from elsewhere, its numbers inside."""
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from manumatic.compare.contest import compare
+from manumatic.files import write_whole
+from manumatic.show import svg
+from manumatic.show.report import render_fragment, render_report, write_report
+from manumatic.show.text import decimals, duration, leaderboard
+
+EVIL = "</script><b onload=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def facts():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(120, 3)), columns=["a", "b", EVIL])
+    frame["city"] = rng.choice(["Bonn", "Kiel", "Ulm"], 120)
+    frame["rent & heat"] = frame["a"] + rng.normal(size=120)
+    found = compare(
+        frame, "rent & heat", models=["LinearRegression", "KNeighbors", "mlp-net"], folds=3
+    ).facts()
+    failed = {**copy.deepcopy(found["rows"][0]), "name": "wild", "verdict": "failed", "scores": []}
+    found["rows"].append(failed | {"error": "DivergedError: inf in epoch 3", "training": None})
+    return found
+
+
+@pytest.fixture(scope="module")
+def page(facts):
+    return render_report(facts)
+
+
+def test_the_page_is_small_and_asks_for_nothing(page):
+    assert len(page.encode()) < 100_000
+    assert re.findall(r"(?:src|href)\s*=\s*(\S+?)>", page) == ['"data:,"']
+    assert not re.search(r"url\(|@import|https?://", page)
+    assert re.findall(r"<script[^>]*>", page) == ['<script type="application/json" id="facts">']
+
+
+def test_the_facts_are_inside_and_cannot_break_out(page, facts):
+    inside = page.split('<script type="application/json" id="facts">')[1].split("</script>")[0]
+    assert json.loads(inside) == json.loads(json.dumps(facts))
+    assert EVIL not in page
+    assert "<b onload" not in page
+
+
+class Balance(HTMLParser):
+    """Tags that are opened are closed, in order."""
+
+    VOID = ("meta", "link", "line", "circle", "rect", "path", "polyline")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.wrong = [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID and (not self.open or self.open.pop() != tag):
+            self.wrong.append((tag, self.getpos()))
+
+
+def test_the_markup_is_balanced(page):
+    checker = Balance()
+    checker.feed(page)
+    assert (checker.wrong, checker.open) == ([], [])
+
+
+def test_every_drawing_is_well_formed_and_speaks(page):
+    drawings = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert len(drawings) >= 1 + 4 + 1 + 1 + 1  # lever, dots, axis, cost, curve
+    for drawing in drawings:
+        root = ElementTree.fromstring(drawing)
+        assert root.get("aria-label")
+    assert page.count("<title>fold 1:") == 4
+
+
+def test_the_page_says_what_was_found(page, facts):
+    assert facts["verdict"]["rule"] in page
+    for row in facts["rows"]:
+        assert row["name"] in page
+    assert "DivergedError: inf in epoch 3" in page
+    assert "rent &amp; heat" in page
+    for number, part in enumerate(("data", "model", "loss", "optimizer", "loop"), start=1):
+        assert f'<span class="step">{number}</span> {part}' in page
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+
+
+def test_a_contest_that_was_cut_short_says_so(facts):
+    cut = {**facts, "interrupted": True, "missed": ["RandomForest"]}
+    assert "Interrupted: " in render_report(cut)
+    assert "no turn for RandomForest" in render_report(cut)
+    assert "The time limit was reached" in render_report(cut | {"interrupted": False})
+
+
+def test_a_contest_without_a_score_has_a_page(facts):
+    failed = [row for row in facts["rows"] if row["verdict"] == "failed"]
+    verdict = facts["verdict"] | {"gear": "neither", "model": "", "rule": "nothing-finished"}
+    for rows in (failed, []):
+        page = render_report({**facts, "rows": rows, "verdict": verdict})
+        assert "Neither gear" in page
+    assert "wild failed: DivergedError" in leaderboard({**facts, "rows": failed})
+
+
+def test_a_notebook_gets_verdict_and_leaderboard(facts):
+    fragment = render_fragment(facts)
+    assert "KNeighbors" in fragment
+    assert "<html" not in fragment
+
+
+def test_files_are_written_whole_or_not_at_all(tmp_path, facts):
+    path = write_report(facts, tmp_path / "deep" / "report.html")
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "\ud800")
+    assert path.read_text(encoding="utf-8").endswith("</html>")
+    assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
+
+
+# --- small things --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0, 10, [0, 2, 4, 6, 8, 10]),
+        (0.91, 0.99, [0.92, 0.94, 0.96, 0.98]),
+        (-1e6, 1e6, [-1e6, -5e5, 0, 5e5, 1e6]),
+        (3, 3, [3]),
+    ],
+)
+def test_ticks_are_round_and_inside(low, high, expected):
+    assert svg.ticks(low, high) == pytest.approx(expected)
+
+
+def test_curves_of_all_sizes():
+    assert svg.loss_curves({}) == ""
+    assert svg.loss_curves({"train": [(0, float("nan"))]}) == ""
+    steep = svg.loss_curves({"train": [(epoch, 10.0**-epoch) for epoch in range(6)]})
+    assert "1e-05" in steep or "0.00001" in steep
+    ElementTree.fromstring(svg.loss_curves({"train": [(0, 1.0)], "valid": [(0, 1.0)]}))
+
+
+def test_numbers_for_people():
+    assert [duration(s) for s in (250, 1.26, 0.5, 0.0123, 0.0000021)] == [
+        *("250 s", "1.3 s", "500 ms", "12.3 ms", "2.1 µs"),
+    ]
+    assert [decimals(sd) for sd in (0, 0.00321, 0.2, 9.9, 45, 300)] == [2, 4, 2, 2, 1, 0]
+
+
+# --- in a browser --------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium here")
+def test_a_browser_shows_it(tmp_path: Path, facts):
+    path = write_report(facts, tmp_path / "report.html")
+    quiet = ("background-networking", "component-update", "sync", "gpu")
+    command = ["chromium", "--headless", "--no-sandbox", *(f"--disable-{name}" for name in quiet)]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={tmp_path / 'page.png'}"]
+    done = subprocess.run(
+        [*command, "--enable-logging=stderr", path.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (tmp_path / "page.png").stat().st_size > 20_000
+    assert "CONSOLE" not in done.stderr
