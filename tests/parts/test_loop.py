@@ -126,7 +126,8 @@ def test_the_step_is_no_longer_than_the_clip(accumulate):
     X, y = rows()
     model = net()
     before = flat(model)
-    [step] = train(model, (X, y * 100), 8, lr=1.0, accumulate=3, clip_norm=0.25)
+    size = 23 if accumulate == 1 else 8
+    [step] = train(model, (X, y * 100), size, lr=1.0, accumulate=accumulate, clip_norm=0.25)
     assert torch.linalg.vector_norm(flat(model) - before) == pytest.approx(0.25, abs=1e-5)
     assert step.last
 
@@ -190,7 +191,9 @@ def test_the_guard_stops_before_the_weights_are_touched():
 def test_lbfgs_solves_least_squares():
     X, y = rows(40, 3)
     model = nn.Linear(3, 1).double()
-    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=100, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(
+        model.parameters(), tolerance_grad=1e-12, tolerance_change=0, line_search_fn="strong_wolfe"
+    )
     steps = list(closure_loop(model, Batches((X, y), 40), F.mse_loss, optimizer, epochs=3))
     design = np.column_stack([X.numpy(), np.ones(40)])
     best, *_ = np.linalg.lstsq(design, y.numpy()[:, 0], rcond=None)
@@ -283,15 +286,14 @@ def test_every_row_comes_once_in_an_order_of_seed_and_epoch(n, size, width, seed
     assert torch.equal(order, again)
 
 
-@pytest.mark.parametrize("size", [1, 6, 7, 8, 50])
-@pytest.mark.parametrize("chunk", [1, 2, 3, 7])
-def test_chunks_change_nothing(size, chunk, monkeypatch):
+@pytest.mark.parametrize(
+    ("size", "chunk"), [(1, 1), (1, 7), (6, 1), (6, 3), (7, 2), (7, 7), (8, 6), (25, 2), (50, 1)]
+)
+def test_chunks_change_nothing(size, chunk):
     """Rows so wide that only so many batches are gathered at once give the order of narrow ones."""
     width = -(-(2**22) // (size * chunk))
     y = torch.arange(50)
     wide = torch.zeros(50, 1).expand(50, width)  # no memory behind it until it is gathered
-    if size * chunk > 50:
-        pytest.skip("one chunk holds all rows")
     narrow = [part.tolist() for _, _, part in shuffled((torch.zeros(50, 1), y), size, 3, 1)]
     found = [(number, part.tolist()) for number, _, part in shuffled((wide, y), size, 3, 1)]
     assert found == list(enumerate(narrow))

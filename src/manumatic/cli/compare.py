@@ -118,10 +118,9 @@ class Progress:
         """A fold is done: redraw the line."""
         if self.live:
             number, of = len(self.contest.rows) + 1, len(self.contest.candidates)
-            done = f"{'█' * len(row.scores)}{'░' * (len(self.contest.folds) - len(row.scores))}"
-            text = (
-                f"  {row.name:<22}{done[:40]}  model {number} of {of}  {self.contest.seconds:.0f} s"
-            )
+            full = 20 * len(row.scores) // len(self.contest.folds)
+            bar, time = f"{'█' * full}{'░' * (20 - full)}", f"{self.contest.seconds:.0f} s"
+            text = f"  {row.name:<22}{bar}  model {number} of {of}  {time}"
             print(f"{CLEAR}{self._dim(text)}", end="", file=self.stream, flush=True)
 
     def row(self, row: "Row") -> None:

@@ -50,11 +50,14 @@ class Preparation:
         Fitted; target (n, outputs) → what the model is trained on. Regression only.
     allow_nan : bool
         Whether missing values may come at predict time.
+    columns : list or None
+        Names of the columns, where the rows were a table with names.
     """
 
     preprocess: Any = None
     target: Any = None
     allow_nan: bool = True
+    columns: list[Any] | None = None
 
     def inputs(self, X: Any) -> Tensor:
         """Rows as the model takes them: a float32 tensor (n, …)."""
@@ -63,6 +66,10 @@ class Preparation:
     def numbers(self, rows: Any) -> Tensor:
         """The same for rows that were read at the border already."""
         if self.preprocess is not None:
+            if self.columns is not None and isinstance(rows, np.ndarray):
+                rows = pd.DataFrame(rows, columns=self.columns)
+            elif self.columns is None and isinstance(rows, pd.DataFrame):
+                rows = _plain(rows)
             rows = self.preprocess.transform(rows)
         return as_tensor(rows)
 
@@ -85,12 +92,7 @@ def as_tensor(rows: Any) -> Tensor:
     if hasattr(rows, "toarray"):
         rows = rows.toarray()
     if isinstance(rows, pd.DataFrame):
-        try:
-            rows = rows.to_numpy(dtype=np.float32, na_value=np.nan)
-        except (ValueError, TypeError) as error:
-            raise DataError(
-                f"X has columns that are no numbers ({error}); preprocess='auto' encodes them"
-            ) from None
+        rows = _plain(rows)
     if isinstance(rows, np.ndarray) and rows.dtype.kind == "O":
         raise DataError("X holds strings; preprocess='auto' turns them into numbers")
     with np.errstate(over="ignore"):
@@ -103,6 +105,16 @@ def as_tensor(rows: Any) -> Tensor:
             "does"
         )
     return torch.from_numpy(numbers)
+
+
+def _plain(frame: pd.DataFrame) -> np.ndarray:
+    try:
+        return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"X has columns that are no numbers ({error}); fitted on a DataFrame that holds such, "
+            "preprocess='auto' encodes them"
+        ) from None
 
 
 def class_weights(class_weight: Any, y: Any, task: Task) -> np.ndarray | None:
@@ -135,7 +147,9 @@ def prepare_rows(
         The target, scaled where that applies.
     """
     preparation = Preparation(
-        _choose(spec, train, task, seed, logbook), allow_nan=spec.preprocess is not None
+        _choose(spec, train, task, seed, logbook),
+        allow_nan=spec.preprocess is not None,
+        columns=list(train.X.columns) if isinstance(train.X, pd.DataFrame) else None,
     )
     X = train.X
     if preparation.preprocess is not None:

@@ -92,7 +92,7 @@ def _view(facts: Facts) -> dict[str, Any]:
         "net": nets[0] if nets else None,
         "parts": PARTS,
         "noted": [row for row in facts["rows"] if row["notes"]],
-        "json": htmlsafe_json_dumps(facts, allow_nan=False),
+        "json": htmlsafe_json_dumps(facts, allow_nan=False, separators=(",", ":")),
     }
 
 

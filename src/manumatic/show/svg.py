@@ -111,7 +111,7 @@ def cost_chart(rows: Sequence[Mapping[str, Any]], span: Span, lower_is_better: b
             _text(50, y(tick) + 4, f"{tick:,.10g}", "end"),
         ]
     for power in range(math.ceil(x.span[0]), math.floor(x.span[1]) + 1):
-        name = f"{10**power:g} s" if power > -3 else f"{10 ** (power + 3):g} ms"
+        name = f"{10**power:g} s" if power > -2 else f"{10 ** (power + 3):g} ms"
         marks.append(_text(x(power), 282, name, "middle"))
     places = [(x(math.log10(time)), y(row["mean"])) for time, row in zip(times, rows, strict=True)]
     path = " ".join(f"{across},{up}" for across, up in _front(places))
