@@ -87,7 +87,8 @@ def measure_fits(cases: Sequence[Case], names: Sequence[str], repeats: int) -> d
 def summary(times: Times, reference: Sequence[str], losses: dict[str, float]) -> dict[str, Any]:
     """Median seconds, and the median over the rounds of the ratio to the best of the reference."""
     medians = {name: statistics.median(values) for name, values in times.items()}
-    best = min((name for name in reference if name in medians), key=lambda name: medians[name])
+    round_means = np.mean([times[name] for name in reference], axis=0)
+    best = min(reference, key=lambda name: np.median(times[name] / round_means))
     rounds = {name: np.divide(values, times[best]) for name, values in times.items()}
     return {
         name: {

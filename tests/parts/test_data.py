@@ -98,7 +98,9 @@ def mixed(n=40):
             "float": np.where(np.arange(n) % 3 == 0, np.nan, np.arange(n) / 7),
             "bool": pd.array([True, None, False, True] * (n // 4), dtype="boolean"),
             "words": ["red", None, "blue", "red"] * (n // 4),
-            "category": pd.Categorical(["S", "M", "L", None] * (n // 4), categories=["S", "M", "L"]),
+            "category": pd.Categorical(
+                ["S", "M", "L", None] * (n // 4), categories=["S", "M", "L"]
+            ),
             "numbered": pd.Categorical([3, 1, 2, 3] * (n // 4)),
             "date": days,
             "zone": days.tz_localize("Europe/Berlin", nonexistent="NaT", ambiguous="NaT"),

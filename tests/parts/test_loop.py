@@ -68,7 +68,9 @@ def test_an_epoch_is_the_textbook_loop():
 def test_the_gradients_of_a_step_stay_until_the_next():
     X, y = rows()
     model, same = net(), net()
-    steps = loop(model, Batches((X, y), 23), F.mse_loss, torch.optim.SGD(model.parameters()), epochs=2)
+    steps = loop(
+        model, Batches((X, y), 23), F.mse_loss, torch.optim.SGD(model.parameters()), epochs=2
+    )
     next(steps)
     F.mse_loss(same(X), y).backward()
     for ours, theirs in zip(model.parameters(), same.parameters(), strict=True):
@@ -175,7 +177,9 @@ def test_the_guard_stops_before_the_weights_are_touched():
     y[9] = math.inf
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    steps = loop(model, Batches((X, y), 4, shuffle=False), F.mse_loss, optimizer, epochs=1, guard=True)
+    steps = loop(
+        model, Batches((X, y), 4, shuffle=False), F.mse_loss, optimizer, epochs=1, guard=True
+    )
     done = list(itertools.islice(steps, 2))
     kept = flat(model)
     with pytest.raises(FloatingPointError) as stop:

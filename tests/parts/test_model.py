@@ -101,7 +101,10 @@ REFUSED = {
     "None": (None, "model must be a name .*; got None"),
     "a number": (3, "got 3"),
     "an unknown name": ("mpl", "no ready net 'mpl'; .* Did you mean 'mlp'"),
-    "a needed argument": (lambda width: nn.Linear(width, 3), "missing a required argument: 'width'"),
+    "a needed argument": (
+        lambda width: nn.Linear(width, 3),
+        "missing a required argument: 'width'",
+    ),
     "an unknown argument": (Model("mlp", hiden=3), "'hiden'.*Did you mean 'hidden'"),
     "arguments for an instance": (Model(nn.Linear(4, 3), bias=False), r"finished Linear .*'bias'"),
     "no network": (lambda: 3, "returned a int; it must return an nn.Module"),
@@ -111,7 +114,7 @@ REFUSED = {
     "a tuple": (nn.LSTM(4, 3), "returned a tuple; it must return one tensor"),
     "no rows": (nn.Sequential(nn.Linear(4, 3), nn.Flatten(0)), "first dimension must be the rows"),
     "frozen": (nn.Linear(4, 3).requires_grad_(False), "all are frozen"),
-    "no weights": (nn.Identity(), "Identity"),
+    "no weights": (nn.AdaptiveAvgPool1d(3), "does not change with any weight"),
     "layers in a list": (lambda: Listed(), "nn.ModuleList"),
 }
 

@@ -328,7 +328,10 @@ class Classifier(ClassifierMixin, Net):
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithms of the probabilities."""
-        return np.log(self.predict_proba(X))
+        raw = self._raw(X)
+        if self._link.kind == "softmax":  # else a probability that rounds to 0 would be -inf
+            return raw.log_softmax(dim=1).numpy()
+        return self._link(raw).log().numpy()
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row; multilabel: 1 where a probability exceeds a half."""

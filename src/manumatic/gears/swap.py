@@ -19,7 +19,7 @@ from manumatic.parts.data import Batches, Stream
 from manumatic.parts.device import OwnRandomness, autocast, grad_scaler
 from manumatic.parts.loop import Best, Step, closure_loop, loop, validated
 from manumatic.parts.loss import as_loss, check_loss, choose_loss, shape_target
-from manumatic.parts.model import build_model, copy_weights, is_lazy, probe, resolve_model
+from manumatic.parts.model import as_model, build_model, copy_weights, is_lazy, probe, resolve_model
 from manumatic.parts.optimizer import (
     as_optimizer,
     build_optimizer,
@@ -31,7 +31,15 @@ from manumatic.parts.optimizer import (
 
 def exchange(training: Any, name: str, value: Any) -> None:
     """Take a new component, and make anew what depends on it."""
-    EXCHANGES[name](training, value)
+    parts, facts, link = dict(training.parts), copy.copy(training.facts), training.link
+    rows = [(b, b.tensors) for b in (training.data, training.valid) if isinstance(b, Batches)]
+    try:
+        EXCHANGES[name](training, value)
+    except BaseException:  # what cannot be taken leaves all as it was
+        training.parts, training.facts, training.link = parts, facts, link
+        for batches, tensors in rows:
+            batches.tensors = tensors
+        raise
     training.steps = None
     if training.state.steps:
         training.facts.swapped = name
@@ -53,8 +61,7 @@ def _data(training: Any, data: Any) -> None:
 def _model(training: Any, model: Any) -> None:
     facts = training.facts
     if not isinstance(model, nn.Module):
-        spec = model if isinstance(model, Model) else Model(model)
-        facts.model = resolve_model(spec, facts.task, facts.logbook)
+        facts.model = resolve_model(as_model(model), facts.task, facts.logbook)
         training.state.rng = OwnRandomness(facts.seed, facts.device)  # as if it had come first
         with training.state.rng:
             model = build_model(facts.model)

@@ -3,11 +3,11 @@
 Subclasses of torch.optim's classes: the same constructor and ``state_dict``, and to the bit the
 numbers of ``fused=True``. They leave out the way from ``step`` to the kernel (profiler range, hook
 chains, sorting by device and type). A whole step with Adam (zero_grad, forward, loss, backward,
-step; torch 2.13, one CPU thread) falls from 304 to 214 µs for a 13-50-1 net on 506 rows, from 228
-to 148 on 32 rows; and a process does not import ``torch._dynamo`` for them: 1.1 s of CPU time.
+step; torch 2.13, one CPU thread) falls from 310 to 215 µs for a 13-50-1 net on 506 rows, from 228
+to 151 on 32 rows; and a process does not import ``torch._dynamo`` for them: 1.1 s of CPU time.
 
 No list is kept between steps, so none can be out of date after ``load_state_dict`` or a copy; that
-costs 4 % of a step. What one kernel call cannot take (complex weights, sparse gradients, a tensor
+costs 5 % of a step. What one kernel call cannot take (complex weights, sparse gradients, a tensor
 as lr, two devices in a group) and what watches (hooks, a gradient scaler) goes by torch's own step.
 """
 

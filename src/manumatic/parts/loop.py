@@ -136,7 +136,7 @@ def closure_loop(
 
             loss = optimizer.step(closure)
             if guard and not math.isfinite(loss.item()):
-                raise FloatingPointError(epoch, batch, float(loss))
+                raise FloatingPointError(epoch, batch, loss.item())
             if schedule is not None:
                 schedule.step()
             yield Step(epoch, batch, loss.detach(), batch + 1 == len(data))

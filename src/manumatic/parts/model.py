@@ -95,8 +95,8 @@ def _fill_in(net: Any, given: dict[str, Any], task: Task, logbook: Logbook) -> d
         unknown = [word for word in given if word not in asked]
         hint = nearest(unknown[0], asked) if unknown else ""
         raise ComponentError(
-            f"{name} cannot be built: {error}. Give its arguments as mm.Model({name}, ...); "
-            f"the data fill in {', '.join(facts)}.{hint}"
+            f"{name} cannot be built: {error}; mm.Model({name}, ...) takes arguments, "
+            f"and the data fill in {', '.join(facts)}.{hint}"
         ) from None
     if filled:
         told = ", ".join(f"{key}={value}" for key, value in filled.items())

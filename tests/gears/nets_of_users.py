@@ -1,0 +1,30 @@
+"""Networks as users write them, in a module that other processes can import."""
+
+import torch
+from torch import nn
+
+
+class Plain(nn.Module):
+    """Nothing but layers."""
+
+    def __init__(self, in_features, out_features, hidden=16):
+        super().__init__()
+        self.first = nn.Linear(in_features, hidden)
+        self.last = nn.Linear(hidden, out_features)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.first(x)))
+
+
+class Normed(nn.Module):
+    """Random in training, and with state of its own."""
+
+    def __init__(self, in_features, out_features, hidden=16):
+        super().__init__()
+        self.first = nn.Linear(in_features, hidden)
+        self.norm = nn.BatchNorm1d(hidden)
+        self.dropout = nn.Dropout(0.1)
+        self.last = nn.Linear(hidden, out_features)
+
+    def forward(self, x):
+        return self.last(self.dropout(torch.relu(self.norm(self.first(x)))))
