@@ -95,13 +95,15 @@ def main() -> None:
     parser.add_argument("tables", nargs="*", default=list(TABLES), metavar="TABLE")
     parser.add_argument("--write", action="store_true", help="refresh docs/compare.md")
     options = parser.parse_args()
-    rows = [row(table) for table in options.tables]
     header = ["table", "rows × columns", "metric", "scikit-learn's best", "PyTorch's best"]
     packages = ["manumatic", "torch", "scikit-learn", "lightgbm", "xgboost"]
-    text = markdown([*header, "verdict", "time"], rows) + "\n\n" + environment(packages) + "."
+    rows: list[list[str]] = []
+    for table in options.tables:
+        rows.append(row(table))
+        text = markdown([*header, "verdict", "time"], rows) + f"\n\n{environment(packages)}."
+        if options.write:
+            refresh(PAGE, "compare", text)  # after each, so that a stop loses nothing
     print(text)
-    if options.write:
-        refresh(PAGE, "compare", text)
 
 
 if __name__ == "__main__":

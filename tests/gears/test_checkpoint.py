@@ -33,7 +33,7 @@ def same(one, two):
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
-# --- killed ------------------------------------------------------------------------------------------
+# --- killed --------------------------------------------------------------------------------------
 
 # A process of its own that draws each breath slowly, so that a kill lands between and within steps.
 RUN = """
@@ -134,7 +134,7 @@ def test_without_resume_a_run_starts_afresh(tmp_path):
     assert net(loop=once).fit(X, Y).history_[0] == first.history_[0]
 
 
-# --- a file that cannot be used ----------------------------------------------------------------------
+# --- a file that cannot be used ------------------------------------------------------------------
 
 
 def saved(tmp_path, steps=3):
@@ -163,7 +163,7 @@ class Trap:
         lambda content: b"",
         lambda content: b"not a checkpoint",
         lambda content: os.urandom(2000),
-        lambda content: b"\x80\x04]q\x00" + os.urandom(50),
+        lambda content: b"\x80\x02]q\x00" + os.urandom(50),
     ],
     ids=["end cut", "cut in half", "empty", "text", "noise", "half a pickle"],
 )

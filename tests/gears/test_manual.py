@@ -28,7 +28,7 @@ def weights(training):
     return torch.cat([weight.detach().flatten().clone() for weight in training.model.parameters()])
 
 
-# --- the five numbers of the tutorial --------------------------------------------------------------
+# --- the five numbers of the tutorial ------------------------------------------------------------
 
 
 def test_the_facts_of_the_study_hours(study_hours):
@@ -73,13 +73,12 @@ def test_too_long_steps_diverge_where_theory_says(study_hours):
     model = nn.Linear(1, 1)
     plain = torch.optim.SGD(model.parameters(), lr=0.1)
     rows, target = torch.tensor(X).float(), torch.tensor(y).float()[:, None]
-    for epoch in range(1000):
-        loss = nn.functional.mse_loss(model(rows), target)
-        if not loss.isfinite():
-            break
+    epoch = 0
+    while (loss := nn.functional.mse_loss(model(rows), target)).isfinite():
         plain.zero_grad()
         loss.backward()
         plain.step()
+        epoch += 1
     assert epoch == 127, "the 128th"
     with pytest.raises(DivergedError, match=f"the loss is inf in epoch {epoch}, batch 0") as stop:
         studying(lr=0.1).fit(X, y)
@@ -97,7 +96,7 @@ def test_standardised_hours_are_exact_after_one_step(study_hours):
     assert training.automatic().predict(X) == pytest.approx(y, abs=1e-4)
 
 
-# --- look ------------------------------------------------------------------------------------------
+# --- look ----------------------------------------------------------------------------------------
 
 
 def test_all_five_can_be_looked_at(study_hours):
@@ -125,7 +124,7 @@ def test_nothing_is_trained_by_looking(study_hours):
     assert torch.equal(before, weights(net.manual(*study_hours)))
 
 
-# --- step, run, iterate ----------------------------------------------------------------------------
+# --- step, run, iterate --------------------------------------------------------------------------
 
 
 def batched(**changes):
@@ -216,7 +215,7 @@ def test_epochs_that_make_no_sense(epochs):
     assert training.state.steps == 0
 
 
-# --- swap ------------------------------------------------------------------------------------------
+# --- swap ----------------------------------------------------------------------------------------
 
 
 def test_a_swapped_model_starts_from_the_seed_with_an_optimizer_of_its_own():
@@ -378,7 +377,7 @@ def test_going_on_from_no_file():
         batched(loop=mm.Loop(2, resume=True)).fit(*rows())
 
 
-# --- and back ----------------------------------------------------------------------------------------
+# --- and back ------------------------------------------------------------------------------------
 
 
 def test_a_loop_of_your_own_then_automatic():

@@ -1,6 +1,6 @@
 """The border: whatever X and y come as, the same rows are trained on; and what cannot be read."""
 
-import pickle
+import copy
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ def linear(kind=mm.Regressor, **changes):
     return kind(**given)
 
 
-# --- X of any kind ---------------------------------------------------------------------------------
+# --- X of any kind -------------------------------------------------------------------------------
 
 NUMBERS = {
     "lists": GRID,
@@ -225,7 +225,7 @@ def test_a_number_too_large_for_float32_is_said_before_the_first_step():
         raw.fit([[1.0], [2.0]], [1.0, 1e300])
 
 
-# --- y of any kind ---------------------------------------------------------------------------------
+# --- y of any kind -------------------------------------------------------------------------------
 
 LABELS = {
     "list": ["no", "yes", "no", "yes"],
@@ -314,7 +314,7 @@ def test_a_target_that_cannot_be_learned_is_said_before_the_first_step(name):
     assert not hasattr(net, "model_")
 
 
-# --- Datasets and DataLoaders ----------------------------------------------------------------------
+# --- Datasets and DataLoaders --------------------------------------------------------------------
 
 
 def study():
@@ -350,7 +350,7 @@ STREAMS = {
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_streams_learn_what_arrays_do(name):
-    """Also that targets (n,) meet outputs (n, 1) row by row: broadcast, they would teach the mean."""
+    """Targets (n,) meet outputs (n, 1) row by row; broadcast, they would teach the mean."""
     net = linear(
         optimizer=mm.Optimizer("adam", lr=0.1), loop=mm.Loop(300), data=mm.Data(batch_size=8)
     ).fit(STREAMS[name]())
@@ -381,7 +381,7 @@ def test_labels_of_a_dataset_may_be_words(loop):
     net = linear(mm.Classifier, loop=loop).fit(Pairs(X, words))
     assert net.classes_.tolist() == ["high", "low"]
     assert set(net.predict(X)) <= {"high", "low"}
-    assert pickle.loads(pickle.dumps(net)).predict(X).tolist() == net.predict(X).tolist()
+    assert copy.deepcopy(net).predict(X).tolist() == net.predict(X).tolist()
 
 
 def test_the_last_batch_of_a_stream_without_length_is_known():
@@ -423,7 +423,7 @@ def test_what_a_stream_cannot_do_is_said(name):
         act(linear())
 
 
-# --- which rows count how often --------------------------------------------------------------------
+# --- which rows count how often ------------------------------------------------------------------
 
 
 @given(
@@ -479,7 +479,7 @@ def test_weights_that_make_no_sense(weight, words):
         linear().fit([[1.0], [2.0], [3.0]], [1.0, 2.0, 3.0], sample_weight=weight)
 
 
-# --- rows held out ---------------------------------------------------------------------------------
+# --- rows held out -------------------------------------------------------------------------------
 
 
 @given(n=st.integers(4, 80), share=st.floats(0.05, 0.9), seed=st.integers(0, 1000))

@@ -1,4 +1,4 @@
-"""The loop against plain PyTorch written out, in float64 where rounding would blur the comparison."""
+"""The loop against plain PyTorch written out; in float64, so that rounding hides nothing."""
 
 import copy
 import itertools
@@ -42,7 +42,7 @@ def train(model, tensors, size, *, lr=0.1, epochs=1, loss=F.mse_loss, shuffle=Fa
     return list(loop(model, data, loss, optimizer, epochs=epochs, **options))
 
 
-# --- one step is what a textbook writes -----------------------------------------------------------
+# --- one step is what a textbook writes ----------------------------------------------------------
 
 
 def test_an_epoch_is_the_textbook_loop():
@@ -120,7 +120,7 @@ def test_accumulation_of_weighted_rows_is_the_big_batch(n, size, windows):
     assert torch.allclose(flat(small), flat(big), rtol=0, atol=CLOSE)
 
 
-# --- clipping, schedule, average, guard -----------------------------------------------------------
+# --- clipping, schedule, average, guard ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
@@ -189,7 +189,7 @@ def test_the_guard_stops_before_the_weights_are_touched():
     assert torch.equal(kept, flat(model))
 
 
-# --- an optimizer that asks for the loss itself ---------------------------------------------------
+# --- an optimizer that asks for the loss itself --------------------------------------------------
 
 
 def test_lbfgs_solves_least_squares():
@@ -205,7 +205,7 @@ def test_lbfgs_solves_least_squares():
     assert [step.last for step in steps] == [True] * 3
 
 
-# --- validation -----------------------------------------------------------------------------------
+# --- validation ----------------------------------------------------------------------------------
 
 
 @given(n=st.integers(1, 40), size=st.integers(1, 40))
@@ -262,7 +262,7 @@ def test_only_the_last_step_of_an_epoch_is_judged():
     assert found == [None, 2.0, None, 1.0]
 
 
-# --- the order of rows ----------------------------------------------------------------------------
+# --- the order of rows ---------------------------------------------------------------------------
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Losses against torch, weights against repeated rows, and raw outputs read back as what they mean."""
+"""Losses against torch, weights against repeated rows, raw outputs read as what they mean."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def fitted(kind, model, loss, y, **changes):
     return kind(model, loss=loss, **given).fit(X, y)
 
 
-# --- names, classes, instances, functions ----------------------------------------------------------
+# --- names, classes, instances, functions --------------------------------------------------------
 
 TORCH = {
     "mse": F.mse_loss,
@@ -98,7 +98,7 @@ def test_auto_goes_by_the_target_and_says_so(task, k, loss):
     assert [(row.part, row.did) for row in book] == [("loss", loss.__name__)]
 
 
-# --- the target meets the outputs row by row -------------------------------------------------------
+# --- the target meets the outputs row by row -----------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(), (1,)])
@@ -146,7 +146,7 @@ def test_targets_survive_an_exchange_of_the_model():
     assert torch.equal(shape_target(one, PAIR, hot, (1,)), target.float()[:, None])
 
 
-# --- reading raw outputs ---------------------------------------------------------------------------
+# --- reading raw outputs -------------------------------------------------------------------------
 
 
 def test_links_are_their_formulas():
@@ -238,7 +238,7 @@ def test_many_labels_are_many_questions():
     assert np.array_equal(net.fit(X, answers.tolist()).predict(X), net.predict(X))
 
 
-# --- weights are repeats, for any loss -------------------------------------------------------------
+# --- weights are repeats, for any loss -----------------------------------------------------------
 
 
 def asymmetric(prediction, target):
@@ -321,7 +321,7 @@ def test_balanced_classes_answer_as_often():
     assert (balanced == "rare").sum() >= (plain == "rare").sum()
 
 
-# --- what is refused -------------------------------------------------------------------------------
+# --- what is refused -----------------------------------------------------------------------------
 
 ENDING_IN = {
     "softmax": (nn.Sequential(nn.Linear(3, 2), nn.Softmax(1)), "cross_entropy", "ends in Softmax"),
@@ -370,7 +370,7 @@ def test_what_cannot_be_a_loss_is_said_before_the_first_step(name):
 
 @pytest.mark.parametrize("class_weight", ["heavy", {"yes": 1.0, "nope": 3.0}, {"nope": 1.0}])
 def test_class_weights_that_make_no_sense(class_weight):
-    with pytest.raises(ValueError, match="class_weight|classes"):
+    with pytest.raises(ValueError, match=r"class_weight|classes"):
         mm.Classifier("linear", loss=mm.Loss(class_weight=class_weight)).fit(X, WORDS)
 
 

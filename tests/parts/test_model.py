@@ -41,7 +41,7 @@ def built(net, task=TABLE, **arguments):
     return build_model(resolve_model(Model(net, **arguments), task, Logbook()))
 
 
-# --- what can be given -----------------------------------------------------------------------------
+# --- what can be given ---------------------------------------------------------------------------
 
 
 def test_what_the_data_can_tell_is_filled_in():
@@ -95,7 +95,7 @@ def test_the_start_is_that_of_torch_with_the_same_seed():
     assert torch.equal(training.model.weight, nn.Linear(4, 3).weight)
 
 
-# --- what cannot ---------------------------------------------------------------------------------------
+# --- what cannot ---------------------------------------------------------------------------------
 
 REFUSED = {
     "None": (None, "model must be a name .*; got None"),
@@ -166,7 +166,7 @@ def test_squeeze_of_the_last_dimension_is_fine():
     assert flat.predict(X[:1]).shape == (1,)
 
 
-# --- a look at the outputs -----------------------------------------------------------------------------
+# --- a look at the outputs -----------------------------------------------------------------------
 
 
 def test_the_look_teaches_nothing():

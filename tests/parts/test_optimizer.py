@@ -44,7 +44,7 @@ def steps(optimizer, model, n=5):
     return torch.cat([weight.detach().flatten() for weight in model.parameters()])
 
 
-# --- names, classes, partials ----------------------------------------------------------------------
+# --- names, classes, partials --------------------------------------------------------------------
 
 ARGUMENTS = {"lbfgs": {"max_iter": 3}, "adamw": {"weight_decay": 0.1}, "sgd": {"momentum": 0.9}}
 
@@ -91,7 +91,7 @@ def test_muon_takes_matrices():
         build_optimizer(Optimizer("muon"), nn.Linear(3, 2))
 
 
-# --- the fused path --------------------------------------------------------------------------------
+# --- the fused path ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "adagrad"])
@@ -113,7 +113,7 @@ def test_a_path_of_your_own_is_left_alone(spec):
     assert not build_optimizer(spec, net()).param_groups[0]["fused"]
 
 
-# --- groups ----------------------------------------------------------------------------------------
+# --- groups --------------------------------------------------------------------------------------
 
 
 def test_groups_by_name_the_first_match_counts():
@@ -141,7 +141,7 @@ def test_a_rate_of_0_freezes(schedule):
     assert not torch.equal(fitted.model_[2].weight, model[2].weight)
 
 
-# --- LBFGS -----------------------------------------------------------------------------------------
+# --- LBFGS ---------------------------------------------------------------------------------------
 
 
 def test_only_lbfgs_asks_for_the_loss_itself():
@@ -169,7 +169,7 @@ def test_what_lbfgs_cannot_have(loop):
         mm.Regressor("linear", optimizer="lbfgs", loop=mm.Loop(2, **loop)).fit(X, Y)
 
 
-# --- schedules -------------------------------------------------------------------------------------
+# --- schedules -----------------------------------------------------------------------------------
 
 
 def rates(schedule, n=10, lr=0.1, **options):
@@ -232,12 +232,12 @@ def test_the_last_step_of_a_fit_ends_the_schedule(schedule, accumulate):
             break
         used.append(before if used else None)  # the schedule begins with the first step
     assert len(used) == 4 * (3 if accumulate == 1 else 2)
-    falling = [rate for rate in used[-3:]]
+    falling = used[-3:]
     assert falling == sorted(falling, reverse=True)
     assert falling[-1] < 0.02
 
 
-# --- what is refused -------------------------------------------------------------------------------
+# --- what is refused -----------------------------------------------------------------------------
 
 REFUSED = {
     "an unknown name": ("admw", "no optimizer 'admw' .* Did you mean 'adamw'"),
@@ -295,7 +295,7 @@ def test_what_cannot_be_an_optimizer_is_said_before_the_first_step(name):
     assert not hasattr(model, "model_")
 
 
-# --- and back --------------------------------------------------------------------------------------
+# --- and back ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,10 @@ def note(training: Any, step: Step | None) -> None:
 def _note_epoch(training: Any, step: Step) -> None:
     state = training.state
     losses, state.losses = state.losses, []
-    loss = (losses[0] if len(losses) == 1 else torch.stack(losses).mean()).item()
+    if training.facts.device.type == "cpu":
+        loss = sum(loss.item() for loss in losses) / len(losses)
+    else:
+        loss = torch.stack(losses).mean().item()  # one wait an epoch, not one a step
     state.history.add(step.epoch, state.steps, "train", "loss", loss)
     if step.valid_loss is not None:
         state.history.add(step.epoch, state.steps, "valid", "loss", step.valid_loss)

@@ -240,6 +240,7 @@ def _known(training: Any) -> dict[str, Any]:
         "epochs": spec.epochs,
         "start": 0,
         "guard": False,
+        "model.training": False,
         "accumulate": spec.accumulate,
         "clip_norm": spec.clip_norm,
         "len(data)": len(training.data),

@@ -39,7 +39,7 @@ class Batches:
         Batches of the next epoch that were seen before an interruption.
     """
 
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[Tensor, ...] = field(repr=False)
     batch_size: int
     shuffle: bool = True
     seed: int = 0
@@ -59,7 +59,7 @@ class Batches:
     @property
     def n_rows(self) -> int:
         """How many rows there are."""
-        return len(self.tensors[0])
+        return self.tensors[0].shape[0]
 
     def __len__(self) -> int:
         return -(-self.n_rows // self.batch_size)
@@ -71,7 +71,9 @@ class Batches:
 
     def batches(self, epoch: int) -> Iterator[Any]:
         """The batches of an epoch with their numbers: ``(number, X, y)``."""
-        if self.shuffle and self.batch_size < self.n_rows:
+        if self.batch_size >= self.n_rows:
+            found: Iterator[Any] = iter([(0, *self.tensors)])
+        elif self.shuffle:
             found = shuffled(self.tensors, self.batch_size, self.seed, epoch)
         else:
             found = in_order(self.tensors, self.batch_size)

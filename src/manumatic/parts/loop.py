@@ -12,6 +12,7 @@ __all__ = [
     "evaluate",
     "in_order",
     "loop",
+    "require_finite",
     "shuffled",
     "update",
     "validated",
@@ -57,14 +58,14 @@ def loop(
     """Train, one step of the optimizer at a time."""
     rows = 0
     for epoch in range(start, epochs):
-        model.train()
+        if not model.training:  # a walk over all layers, so only after an evaluation
+            model.train()
         for batch, X, *target in data.batches(epoch):
             with autocast or contextlib.nullcontext():
                 prediction = model(X)  # forward
                 loss = loss_fn(prediction, *target)  # one number: how wrong it is
-            if guard and not math.isfinite(loss.item()):
-                # before backward, so that the last finite weights stay
-                raise FloatingPointError(epoch, batch, loss.item())
+            if guard:
+                require_finite(loss, epoch, batch)  # before backward: the last finite weights stay
             if accumulate == 1:
                 optimizer.zero_grad()
                 (loss if scaler is None else scaler.scale(loss)).backward()  # gradients
@@ -112,6 +113,13 @@ def update(
         average.update_parameters(model)
 
 
+def require_finite(loss: Tensor, epoch: int, batch: int) -> None:
+    """Raise FloatingPointError(epoch, batch, loss) when training has exploded."""
+    value = loss.item()
+    if not math.isfinite(value):
+        raise FloatingPointError(epoch, batch, value)
+
+
 def closure_loop(
     model: nn.Module,
     data: Any,
@@ -125,7 +133,8 @@ def closure_loop(
 ) -> Iterator[Step]:
     """Train with an optimizer that asks for the loss many times a step, as LBFGS does."""
     for epoch in range(start, epochs):
-        model.train()
+        if not model.training:  # a walk over all layers, so only after an evaluation
+            model.train()
         for batch, X, *target in data.batches(epoch):
 
             def closure() -> Tensor:
@@ -134,9 +143,9 @@ def closure_loop(
                 loss.backward()
                 return loss
 
-            loss = optimizer.step(closure)
-            if guard and not math.isfinite(loss.item()):
-                raise FloatingPointError(epoch, batch, loss.item())
+            loss = optimizer.step(closure).detach()
+            if guard:
+                require_finite(loss, epoch, batch)
             if schedule is not None:
                 schedule.step()
             yield Step(epoch, batch, loss.detach(), batch + 1 == len(data))
