@@ -278,6 +278,11 @@ def test_partial_fit_with_auto_keeps_learning():
     losses = [estimator.partial_fit(X, Y).history_[-1].value for _ in range(40)]
     assert losses[-1] < 0.9 * losses[1]
     assert losses == sorted(losses, reverse=True)
+    steady = mm.Optimizer("adamw", lr=5e-3, weight_decay=0.01)
+    constant = mm.Classifier("linear", optimizer=steady, random_state=0)
+    for _ in range(40):
+        constant.partial_fit(X, Y)
+    assert same_weights(estimator, constant), "no schedule, for nobody knows how long it will go on"
 
 
 def test_partial_fit_learns_classes_that_come_later():
@@ -472,7 +477,10 @@ def interrupt():
 
 
 def test_ctrl_c_keeps_what_is_finished_and_ends_the_fit():
-    estimator = net(Slow, loop=mm.Loop(100_000, keep="best"))
+    noisy = mm.Optimizer("sgd", lr=0.7)
+    estimator = net(
+        Slow, loop=mm.Loop(100_000, keep="best"), optimizer=noisy, data=mm.Data(batch_size=20)
+    )
     interrupt()
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(X, Y)

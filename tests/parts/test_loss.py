@@ -178,6 +178,7 @@ FOR_TWO = {
     "bce, two outputs": (nn.Linear(3, 2), "bce"),
     "bce, one output": (nn.Linear(3, 1), nn.BCEWithLogitsLoss()),
     "sigmoid and BCELoss": (nn.Sequential(nn.Linear(3, 1), nn.Sigmoid()), nn.BCELoss()),
+    "softmax and BCELoss": (nn.Sequential(nn.Linear(3, 2), nn.Softmax(1)), nn.BCELoss()),
     "log-softmax and NLLLoss": (nn.Sequential(nn.Linear(3, 2), nn.LogSoftmax(1)), "nll"),
     "a function": (nn.Linear(3, 2), F.cross_entropy),
     "squared error, one output": (nn.Linear(3, 1), "mse"),

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from manumatic.compare.candidates import Candidate, count_parameters
 from manumatic.compare.folds import Folds
@@ -147,7 +148,9 @@ def race(
         with warnings.catch_warnings(record=True) as caught, Attempt() as attempt:
             warnings.simplefilter("always")
             warnings.simplefilter("ignore", DeprecationWarning)
-            _one_fold(row, problem, metric, train, test)
+            # one thread for everybody: times compare, and small fits don't wait for a second one
+            with threadpool_limits(1):
+                _one_fold(row, problem, metric, train, test)
         row.notes += [note for note in map(_first_line, caught) if note not in row.notes]
         if attempt.error is not None:
             row.error = f"{type(attempt.error).__name__}: {_first_line(attempt.error)}"
