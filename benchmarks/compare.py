@@ -11,7 +11,6 @@ __all__ = ["TABLES", "load"]
 
 import argparse
 import os
-import time
 from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -68,9 +67,7 @@ def describe(frame: pd.DataFrame, target: str) -> str:
 def row(table: str) -> list[str]:
     """One line of the page: both gears' best model on the same folds, and the verdict."""
     frame, target = load(table)
-    start = time.monotonic()
     comparison = mm.compare(frame, target=target)
-    spent = time.monotonic() - start
     print(comparison, flush=True)
     told = []
     for gear in ("scikit-learn", "PyTorch"):
@@ -85,7 +82,6 @@ def row(table: str) -> list[str]:
         comparison.contest.metric.label,
         *told,
         gear,
-        f"{spent:.0f} s",
     ]
 
 
@@ -100,7 +96,7 @@ def main() -> None:
     rows: list[list[str]] = []
     for table in options.tables:
         rows.append(row(table))
-        text = markdown([*header, "verdict", "time"], rows) + f"\n\n{environment(packages)}."
+        text = markdown([*header, "verdict"], rows) + f"\n\n{environment(packages)}."
         if options.write:
             refresh(PAGE, "compare", text)  # after each, so that a stop loses nothing
     print(text)

@@ -343,11 +343,11 @@ def test_the_same_seed_gives_the_same_scores(numbers):
 
 def test_the_best_model_is_fitted_on_all_rows_with_the_labels_as_given(labels):
     X, y = labels
-    result = compare(X, y, models=["LogisticRegression", "XGB"])
+    result = compare(X, y, models=["LogisticRegression", "LGBM"])
     assert result.best is result.model(result.verdict.model)
     assert set(result.best.predict(X)) == {"no", "yes"}
-    if "XGB" in result.frame["name"].tolist():
-        assert result.model("XGB").score(X, y) > 0.9
+    if "LGBM" in result.frame["name"].tolist():
+        assert result.model("LGBM").score(X, y) > 0.9
     with pytest.raises(ComponentError, match=r"no model 'XBG'. Did you mean 'XGB'\?"):
         result.model("XBG")
 

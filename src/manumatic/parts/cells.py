@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 
 
-def smooth_clip(X: np.ndarray) -> np.ndarray:
-    """Squeeze outliers smoothly into (-3, 3): x / √(1 + (x/3)²); values near 0 stay as they are."""
-    return X / np.sqrt(1 + np.square(X / 3))
+def smooth_clip(X: np.ndarray, bound: float = 3.0) -> np.ndarray:
+    """Squeeze outliers smoothly into ±bound: x / √(1 + (x/bound)²); near 0 x stays as it is."""
+    return X / np.sqrt(1 + np.square(X / bound))
 
 
 def numbers(table: pd.DataFrame) -> np.ndarray:

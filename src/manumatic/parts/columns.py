@@ -40,12 +40,16 @@ from manumatic.parts.cells import (
     smooth_clip,
     words,
 )
-from manumatic.parts.kinds import MANY, PROSE, column_kinds, number_kinds
+from manumatic.parts.kinds import FAR, MANY, PROSE, column_kinds, is_tailed, number_kinds
 from manumatic.parts.rows import read_rows
 
 # kind of column → what is done with it, and why; in the order of the output columns
 REASONS = {
     "numbers": ("scaled by median and quartiles", "missing values: the median, and a flag"),
+    "tailed": (
+        "scaled by median and quartiles, outliers squeezed",
+        f"values more than {FAR} quartile distances from the median",
+    ),
     "durations": ("in seconds, scaled", "missing values: the median, and a flag"),
     "pairs": ("as −1 or 1", "two values; missing and unseen ones 0"),
     "categories": ("one-hot", f"fewer than {MANY} different values each; unseen ones all 0"),
@@ -61,6 +65,7 @@ REASONS = {
     "ids": ("dropped", "an id: it names the row and says nothing about it"),
 }
 TOKEN = r"[\u3040-\u30ff\u4e00-\u9fff]|\w+|[^\w\s]+"  # one East Asian sign, a word, or "!!"
+WIDE = 10.0  # the bound without outliers: a line stays a line, and yet nothing explodes
 DROPPED = {"constant", "missing", "ids"}
 
 
@@ -73,13 +78,13 @@ def _fill(*, flag: bool = True) -> SimpleImputer:
     return SimpleImputer(strategy="constant", fill_value=0.0, add_indicator=flag)
 
 
-def _scale() -> list[Any]:
-    """Median 0, quartiles 1 apart, outliers squeezed.
+def _scale(bound: float = 3.0) -> list[Any]:
+    """Median 0, quartiles 1 apart, outliers squeezed into ±bound.
 
     The spread goes first: it cancels out where the quartiles differ, and is the scale of the
     columns where they do not (mostly zeros), which RobustScaler alone would leave in any unit.
     """
-    return [StandardScaler(with_mean=False), RobustScaler(), _function(smooth_clip)]
+    return [StandardScaler(with_mean=False), RobustScaler(), _function(smooth_clip, bound=bound)]
 
 
 def _topics(texts: Sequence[str], *, most: int, longest: int, seed: int) -> Pipeline:
@@ -114,8 +119,9 @@ def _recipes(classification: bool | None, seed: int, formats: list[str]) -> dict
     calendar = _function(dates, date_names, formats=formats)
     text = _function(words)
     return {
-        "numbers": make_pipeline(_function(numbers), *_scale(), _fill()),
-        "durations": make_pipeline(_function(seconds), *_scale(), _fill()),
+        "numbers": make_pipeline(_function(numbers), *_scale(WIDE), _fill()),
+        "tailed": make_pipeline(_function(numbers), *_scale(), _fill()),
+        "durations": make_pipeline(_function(seconds), *_scale(WIDE), _fill()),
         "pairs": make_pipeline(text, codes, MinMaxScaler(feature_range=(-1, 1)), _fill()),
         "categories": make_pipeline(text, one_hot),
         "levels": make_pipeline(text, means, *_scale()),
@@ -175,8 +181,8 @@ def table_preprocess(
     --------
     >>> flats = pd.DataFrame({"size": [50.0, 80.0, None, 65.0], "lift": [True, False, True, True]})
     >>> table_preprocess(flats, classification=None, seed=0).fit_transform(flats).round(2)
-    array([[-0.95,  0.  ,  0.  ],
-           [ 0.95, -2.  ,  0.  ],
+    array([[-1.  ,  0.  ,  0.  ],
+           [ 1.  , -3.71,  0.  ],
            [ 0.  ,  0.  ,  1.  ],
            [ 0.  ,  0.  ,  0.  ]])
     """
@@ -185,12 +191,7 @@ def table_preprocess(
         raise DataError(f"two columns are called {twice!r}: rename one of them")
     if len(frame) == 0:
         raise DataError("the table has no rows")
-    places: dict[str, list[int]] = {}
-    formats = []
-    for place, (kind, form) in enumerate(column_kinds(frame)):
-        kind = "frequent" if kind == "levels" and classification is None else kind
-        places.setdefault(kind, []).append(place)
-        formats += [form] if form else []
+    places, formats = _places(frame, classification)
     _note({kind: frame.columns[places[kind]] for kind in REASONS if kind in places}, logbook)
     named = all(isinstance(name, str) for name in frame.columns)  # else scikit-learn takes places
     keys = {kind: list(frame.columns[at]) if named else at for kind, at in places.items()}
@@ -200,6 +201,22 @@ def table_preprocess(
         topics = _topics(sentences(frame.iloc[:, [place]]), most=30, longest=1, seed=seed)
         parts.append((f"text{i}", topics, [frame.columns[place] if named else place]))
     return ColumnTransformer(parts, sparse_threshold=0)
+
+
+def _places(
+    frame: pd.DataFrame, classification: bool | None
+) -> tuple[dict[str, list[int]], list[str]]:
+    """Kind → places of the columns, and the formats of the dates among them."""
+    places: dict[str, list[int]] = {}
+    formats = []
+    for place, (kind, form) in enumerate(column_kinds(frame)):
+        kind = "frequent" if kind == "levels" and classification is None else kind
+        places.setdefault(kind, []).append(place)
+        formats += [form] if form else []
+    if at := places.pop("numbers", []):
+        for place, tailed in zip(at, is_tailed(numbers(frame.iloc[:, at])), strict=True):
+            places.setdefault("tailed" if tailed else "numbers", []).append(place)
+    return places, formats
 
 
 def array_preprocess(X: np.ndarray, *, logbook: Logbook | None = None) -> Pipeline:
@@ -214,8 +231,9 @@ def array_preprocess(X: np.ndarray, *, logbook: Logbook | None = None) -> Pipeli
     Returns
     -------
     Pipeline
-        Not yet fitted. Medians are 0, quartiles 1 apart, outliers in (-3, 3); a missing value is 0
-        and, for columns that missed one in fit, 1 in a column behind. No float type is changed.
+        Not yet fitted. Medians are 0, quartiles 1 apart, outliers in (-3, 3), or in (-10, 10) where
+        the training rows have none; a missing value is 0 and, for columns that missed one in fit,
+        1 in a column behind. No float type is changed.
 
     Raises
     ------
@@ -226,7 +244,7 @@ def array_preprocess(X: np.ndarray, *, logbook: Logbook | None = None) -> Pipeli
     --------
     >>> X = np.array([[1.0], [2.0], [3.0], [4.0], [5.0]])
     >>> array_preprocess(X).fit_transform(X).round(2).ravel()
-    array([-0.95, -0.49,  0.  ,  0.49,  0.95])
+    array([-1. , -0.5,  0. ,  0.5,  1. ])
     """
     places: dict[str, list[int]] = {}
     for place, kind in enumerate(number_kinds(X)):
@@ -235,7 +253,8 @@ def array_preprocess(X: np.ndarray, *, logbook: Logbook | None = None) -> Pipeli
     first = []
     if "missing" in places:
         first = [ColumnTransformer([("known", "passthrough", places["numbers"])])]
-    return make_pipeline(*first, *_scale(), _fill())
+    bound = 3.0 if is_tailed(X[:, places["numbers"]]).any() else WIDE
+    return make_pipeline(*first, *_scale(bound), _fill())
 
 
 def text_preprocess(texts: Sequence[str], *, seed: int, logbook: Logbook | None = None) -> Pipeline:

@@ -1,6 +1,6 @@
 """Which kind each column of a table is, from the training rows."""
 
-__all__ = ["MANY", "PROSE", "column_kinds", "date_format", "number_kinds"]
+__all__ = ["FAR", "MANY", "PROSE", "column_kinds", "date_format", "is_tailed", "number_kinds"]
 
 import re
 import warnings
@@ -16,6 +16,7 @@ from manumatic.parts.cells import numbers, words
 
 MANY = 40  # different values from which a category is no longer one-hot (skrub's border)
 PROSE = 4  # words a value, on average, from which a string is a text
+FAR = 5  # quartile distances from the median from which a value is an outlier: 6.7 σ of a normal
 UNIQUE = 0.9  # different values a row from which strings are taken to name the row
 
 BLANKS = {"", "-", "?", "na", "n/a", "nan", "none", "null"}  # how files write "missing"
@@ -81,6 +82,22 @@ def number_kinds(block: np.ndarray, names: Iterable[object] = ()) -> list[str]:
         if kinds[i] == "numbers" and ROW_NAME.search(str(name)) and _are_counts(block[:, i]):
             kinds[i] = "ids"
     return list(kinds)
+
+
+def is_tailed(block: np.ndarray) -> np.ndarray:
+    """Whether the columns of a block of floats (n, d) hold outliers; quartiles from 2,000 rows.
+
+    Examples
+    --------
+    >>> is_tailed(np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0], [4.0, 4.0], [5.0, 500.0]]))
+    array([False,  True])
+    """
+    some = block[:: max(1, len(block) // 2000)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # columns without a value among these rows
+        low, middle, high = np.nanquantile(some, [0.25, 0.5, 0.75], axis=0)
+        far = np.fmax(np.nanmax(block, axis=0) - middle, middle - np.nanmin(block, axis=0))
+    return far > FAR * (high - low) * (1 + 1e-9)  # the same in any unit, also at the border
 
 
 def date_format(values: pd.Series) -> str | None:
