@@ -348,8 +348,8 @@ def test_the_best_model_is_fitted_on_all_rows_with_the_labels_as_given(labels):
     assert set(result.best.predict(X)) == {"no", "yes"}
     if "LGBM" in result.frame["name"].tolist():
         assert result.model("LGBM").score(X, y) > 0.9
-    with pytest.raises(ComponentError, match=r"no model 'XBG'. Did you mean 'XGB'\?"):
-        result.model("XBG")
+    with pytest.raises(ComponentError, match=r"no model 'LGMB'. Did you mean 'LGBM'\?"):
+        result.model("LGMB")
 
 
 def test_the_frame_is_the_leaderboard(numbers):

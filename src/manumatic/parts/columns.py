@@ -65,6 +65,7 @@ REASONS = {
     "ids": ("dropped", "an id: it names the row and says nothing about it"),
 }
 TOKEN = r"[\u3040-\u30ff\u4e00-\u9fff]|\w+|[^\w\s]+"  # one East Asian sign, a word, or "!!"
+NARROW = 3.0  # the bound of columns with outliers, as in RealMLP (arXiv 2407.04491)
 WIDE = 10.0  # the bound without outliers: a line stays a line, and yet nothing explodes
 DROPPED = {"constant", "missing", "ids"}
 
@@ -78,7 +79,7 @@ def _fill(*, flag: bool = True) -> SimpleImputer:
     return SimpleImputer(strategy="constant", fill_value=0.0, add_indicator=flag)
 
 
-def _scale(bound: float = 3.0) -> list[Any]:
+def _scale(bound: float | list[float] = NARROW) -> list[Any]:
     """Median 0, quartiles 1 apart, outliers squeezed into ±bound.
 
     The spread goes first: it cancels out where the quartiles differ, and is the scale of the
@@ -231,8 +232,8 @@ def array_preprocess(X: np.ndarray, *, logbook: Logbook | None = None) -> Pipeli
     Returns
     -------
     Pipeline
-        Not yet fitted. Medians are 0, quartiles 1 apart, outliers in (-3, 3), or in (-10, 10) where
-        the training rows have none; a missing value is 0 and, for columns that missed one in fit,
+        Not yet fitted. Medians are 0, quartiles 1 apart, outliers in (-3, 3), or in (-10, 10) in
+        columns that have none in training; a missing value is 0 and, for columns that missed one in fit,
         1 in a column behind. No float type is changed.
 
     Raises
@@ -253,7 +254,8 @@ def array_preprocess(X: np.ndarray, *, logbook: Logbook | None = None) -> Pipeli
     first = []
     if "missing" in places:
         first = [ColumnTransformer([("known", "passthrough", places["numbers"])])]
-    bound = 3.0 if is_tailed(X[:, places["numbers"]]).any() else WIDE
+    bounds = [NARROW if tailed else WIDE for tailed in is_tailed(X[:, places["numbers"]])]
+    bound = bounds if len(set(bounds)) > 1 else bounds[0]
     return make_pipeline(*first, *_scale(bound), _fill())
 
 
