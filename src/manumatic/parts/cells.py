@@ -20,7 +20,7 @@ import pandas as pd
 
 def smooth_clip(X: np.ndarray, bound: float | list[float] = 3.0) -> np.ndarray:
     """Squeeze outliers smoothly into ±bound: x / √(1 + (x/bound)²); near 0 x stays as it is."""
-    return X / np.sqrt(1 + np.square(X / np.float32(bound)))  # float32 changes no type
+    return X / np.sqrt(1 + np.square(X / np.asarray(bound, np.float32)))  # changes no type
 
 
 def numbers(table: pd.DataFrame) -> np.ndarray:

@@ -233,8 +233,8 @@ def array_preprocess(X: np.ndarray, *, logbook: Logbook | None = None) -> Pipeli
     -------
     Pipeline
         Not yet fitted. Medians are 0, quartiles 1 apart, outliers in (-3, 3), or in (-10, 10) in
-        columns that have none in training; a missing value is 0 and, for columns that missed one in fit,
-        1 in a column behind. No float type is changed.
+        columns that have none in training; a missing value is 0 and, for columns that missed one
+        in fit, 1 in a column behind. No float type is changed.
 
     Raises
     ------
