@@ -1,4 +1,4 @@
-"""Explain an estimator or a finding: what fit does, what MM201 means."""
+"""Explain an estimator or a topic: what fit does, what autograd is."""
 
 __all__ = ["add_arguments", "run"]
 
@@ -7,7 +7,7 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    parser.add_argument("name", help="LinearRegression, MM201, ...")
+    parser.add_argument("name", help="LinearRegression, fit, autograd, ...")
 
 
 def run(arguments: argparse.Namespace) -> int:
