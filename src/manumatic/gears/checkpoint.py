@@ -1,6 +1,6 @@
 """Checkpoints: all that a training run needs to go on as if it had never stopped."""
 
-__all__ = ["read_checkpoint", "write_checkpoint"]
+__all__ = ["read_checkpoint", "write_checkpoint", "write_tensors"]
 
 import io
 import time
@@ -33,10 +33,15 @@ def write_checkpoint(training: Any, path: str | Path) -> None:
         # inside a fit our own generator is torch's; outside, it is what the last step left
         "rng": state.rng.now(),
     }
+    write_tensors(path, content)
+    state.saved = time.monotonic()
+
+
+def write_tensors(path: str | Path, content: dict[str, Any]) -> None:
+    """A file of ``torch.save``, written whole or not at all."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_whole(path, buffer.getvalue())
-    state.saved = time.monotonic()
 
 
 def read_checkpoint(training: Any, path: str | Path) -> None:

@@ -7,22 +7,21 @@ cannot drift from what ran.
 __all__ = ["eject"]
 
 import functools
-import io
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 import libcst as cst
-import torch
 from torch import nn
 
 from manumatic.errors import EjectError
 from manumatic.files import write_whole
+from manumatic.gears.checkpoint import write_tensors
 from manumatic.gears.source import Source
-from manumatic.gears.specialise import PRESENT, specialise
+from manumatic.gears.specialise import PRESENT, specialise, text_of
 from manumatic.gears.stored import data_section, names_of
-from manumatic.gears.swap import complete
+from manumatic.gears.swap import complete, steps_in
 from manumatic.parts.data import Batches
 from manumatic.parts.device import autocast, is_small
 from manumatic.parts.loop import closure_loop, evaluate, loop, update, validated
@@ -67,7 +66,7 @@ def eject(training: Any, path: str | Path | None = None) -> str:
     text = _page(sections, source, is_small(training.model, training.data.batch_size))
     compile(text, str(path or "<ejected>"), "exec")
     if path is not None:
-        write_whole(path, text.encode())
+        write_whole(path, text)
     return text
 
 
@@ -127,10 +126,8 @@ def _start(net: nn.Module, source: Source, path: Path | None) -> list[str]:
         raise EjectError(
             "the weights that a finished network starts from need a file; give eject a path"
         )
-    buffer = io.BytesIO()
-    torch.save(net.state_dict(), buffer)
     name = f"{path.stem}_start.pt"
-    write_whole(path.with_name(name), buffer.getvalue())
+    write_tensors(path.with_name(name), net.state_dict())
     source.imports.add("from pathlib import Path")
     return [f'model.load_state_dict(torch.load(Path(__file__).with_name("{name}")))']
 
@@ -189,9 +186,8 @@ def _groups(training: Any, source: Source) -> str:
 def _schedule(schedule: Any, training: Any, source: Source) -> list[str]:
     if schedule is None:
         return []
-    spec = training.loop
-    steps = max(1, spec.epochs * -(-len(training.data) // spec.accumulate))
     if isinstance(schedule, str):
+        steps = steps_in(training, training.loop.epochs)
         kind, keywords = schedule_settings(schedule, training.optimizer.defaults["lr"], steps)
     elif isinstance(schedule, functools.partial):
         kind, keywords = schedule.func, schedule.keywords
@@ -291,7 +287,7 @@ def _evaluate(training: Any, targets: list[str]) -> str:
     body = specialise(
         evaluate, {}, {}, batches={"data.batches(0)": f"zip({split})"}, targets=targets
     )
-    text = cst.Module([]).code_for_node(cst.IndentedBlock(body)).strip("\n")
+    text = text_of(cst.IndentedBlock(body)).strip("\n")
     return f"\n\n@torch.no_grad()\ndef evaluate(model, loss_fn):\n{text.lstrip(chr(10))}\n\n"
 
 
@@ -326,13 +322,9 @@ def _with_report(body: list[Any], epochs: int, validated: bool) -> list[Any]:
     statements = list(loop_over.body.body)
     stop = (
         1
-        if validated and isinstance(statements[-1], cst.If) and "break" in _text(statements[-1])
+        if validated and isinstance(statements[-1], cst.If) and "break" in text_of(statements[-1])
         else 0
     )
     at = len(statements) - stop
     statements.insert(at, report)
     return [*before, loop_over.with_changes(body=cst.IndentedBlock(statements))]
-
-
-def _text(node: cst.CSTNode) -> str:
-    return cst.Module([]).code_for_node(node)

@@ -17,7 +17,7 @@ from manumatic.errors import ComponentError, DataError
 from manumatic.logbook import Logbook
 from manumatic.parts.columns import array_preprocess, table_preprocess, text_preprocess
 from manumatic.parts.components import Data
-from manumatic.parts.rows import as_images, kind_of, read_rows
+from manumatic.parts.rows import as_images, kind_of
 from manumatic.task import Task
 
 
@@ -48,23 +48,16 @@ class Preparation:
         Fitted; rows → numbers.
     target : transformer or None
         Fitted; target (n, outputs) → what the model is trained on. Regression only.
-    allow_nan : bool
-        Whether missing values may come at predict time.
     columns : list or None
         Names of the columns, where the rows were a table with names.
     """
 
     preprocess: Any = None
     target: Any = None
-    allow_nan: bool = True
     columns: list[Any] | None = None
 
-    def inputs(self, X: Any) -> Tensor:
-        """Rows as the model takes them: a float32 tensor (n, …)."""
-        return self.numbers(read_rows(X, allow_nan=self.allow_nan))
-
     def numbers(self, rows: Any) -> Tensor:
-        """The same for rows that were read at the border already."""
+        """Rows that were read at the border, as the model takes them: a float32 tensor (n, …)."""
         if self.preprocess is not None:
             if self.columns is not None and isinstance(rows, np.ndarray):
                 rows = pd.DataFrame(rows, columns=self.columns)
@@ -148,7 +141,6 @@ def prepare_rows(
     """
     preparation = Preparation(
         _choose(spec, train, task, seed, logbook),
-        allow_nan=spec.preprocess is not None,
         columns=list(train.X.columns) if isinstance(train.X, pd.DataFrame) else None,
     )
     X = train.X

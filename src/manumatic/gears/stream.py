@@ -53,7 +53,7 @@ def open_stream(
         None if held is None else stream(held, False),
         loop,
         task,
-        Preparation(allow_nan=False),
+        Preparation(),
         sample[:4].cpu(),
         source=X,
     )

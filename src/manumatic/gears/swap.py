@@ -1,6 +1,6 @@
 """Exchange one of the five components of a training; start the loop with those at hand."""
 
-__all__ = ["begin", "complete", "describe", "encoded", "exchange", "fit_loss"]
+__all__ = ["begin", "complete", "describe", "encoded", "exchange", "fit_loss", "steps_in"]
 
 import copy
 import functools
@@ -188,8 +188,7 @@ def complete(training: Any) -> None:
     """What goes with optimizer and loop, where it does not exist yet."""
     spec, state = training.loop, training.state
     if state.schedule is None:
-        left = spec.epochs - state.next_epoch
-        steps = max(1, left * -(-len(training.data) // spec.accumulate))
+        steps = steps_in(training, spec.epochs - state.next_epoch)
         state.schedule = build_schedule(
             training.facts.optimizer.schedule, training.optimizer, steps
         )
@@ -197,6 +196,11 @@ def complete(training: Any) -> None:
         state.scaler = grad_scaler(spec.precision, training.facts.device)
     if state.average is None and spec.ema is not None:
         state.average = AveragedModel(training.model, multi_avg_fn=get_ema_multi_avg_fn(spec.ema))
+
+
+def steps_in(training: Any, epochs: int) -> int:
+    """Steps of the optimizer in so many epochs; a short last window is a step, too."""
+    return max(1, epochs * -(-len(training.data) // training.loop.accumulate))
 
 
 def _refuse_with_closure(spec: Loop) -> None:
