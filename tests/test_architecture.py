@@ -20,9 +20,9 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 # First to last: a module imports from its own folder and from what stands to its left.
 ORDER = [
-    *("errors", "files", "logbook", "history", "task"),
-    *("convert", "nets", "parts", "gears"),
-    *("doctor", "model_selection", "show", "compare", "deliver"),
+    *("errors", "files", "logbook", "history", "task", "show"),
+    *("convert", "nets", "parts", "watch", "doctor", "gears"),
+    *("inspection", "model_selection", "compare", "deliver"),
     *("datasets", "cli"),
 ]
 ESTIMATORS = {"Autoencoder", "Classifier", "Regressor"}

@@ -21,10 +21,12 @@ __all__ = [
     "Optimizer",
     "Regressor",
     "Training",
+    "Watch",
     "__version__",
     "compare",
     "datasets",
     "explain",
+    "ignore",
 ]
 
 import sys
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from manumatic.compare.contest import Comparison as Comparison
     from manumatic.compare.contest import compare as compare
     from manumatic.doctor.explain import explain as explain
+    from manumatic.doctor.finding import ignore as ignore
     from manumatic.errors import ComponentError as ComponentError
     from manumatic.errors import DataError as DataError
     from manumatic.errors import DivergedError as DivergedError
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     from manumatic.parts.components import Loss as Loss
     from manumatic.parts.components import Model as Model
     from manumatic.parts.components import Optimizer as Optimizer
+    from manumatic.watch.spec import Watch as Watch
 
     __version__: str
 
@@ -70,8 +74,10 @@ HOME = {
     "Optimizer": "manumatic.parts.components",
     "Regressor": "manumatic.gears.automatic",
     "Training": "manumatic.gears.manual",
+    "Watch": "manumatic.watch.spec",
     "compare": "manumatic.compare.contest",
     "explain": "manumatic.doctor.explain",
+    "ignore": "manumatic.doctor.finding",
 }
 
 

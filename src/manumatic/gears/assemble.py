@@ -74,7 +74,8 @@ def _in_memory(
     if loop is None:
         loop = choose_loop(n_rows, choose_batch_size(spec, n_rows, Logbook()), logbook)
     train, valid = rows, None
-    if loop.uses_validation and spec.validation is not None:
+    own = isinstance(spec.validation, tuple | list)  # rows of one's own are there to be looked at
+    if own or (loop.uses_validation and spec.validation is not None):
         train, valid = _hold_out(spec, rows, task, seed, logbook)
     if earlier is None:
         scaled = fits_scaled_target(as_loss(specs.loss))
@@ -200,6 +201,7 @@ def _build(
         device=device,
         seed=seed,
         weighted=found.weighted,
+        watch=specs.watch,
         verbose=specs.verbose,
         logbook=logbook,
         encode=partial(encode_targets, task=found.task, preparation=found.preparation),

@@ -1,271 +1,13 @@
 """The automatic gear: estimators whose ``fit`` chooses the components and drains the loop."""
 
-__all__ = ["Classifier", "Net", "Regressor"]
+__all__ = ["Classifier", "Regressor"]
 
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
-from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from sklearn.base import ClassifierMixin, RegressorMixin
 
-from manumatic.errors import ComponentError, DataError, DivergedError
-from manumatic.gears.assemble import assemble
-from manumatic.gears.books import settle
-from manumatic.gears.choices import as_data, as_loop
-from manumatic.gears.facts import Earlier, Specs
-from manumatic.gears.manual import Training
-from manumatic.parts.components import Component, Data, Loop
-from manumatic.parts.data import batch_rows
-from manumatic.parts.device import threads_for
-from manumatic.parts.rows import kind_of, read_rows
-
-PARTS = ("model", "data", "loss", "optimizer", "loop")
-
-
-class Net(BaseEstimator):
-    """What Classifier and Regressor share: one estimator around the five components."""
-
-    _classification = False
-
-    def __init__(
-        self,
-        model: Any = "auto",
-        *,
-        data: Any = "auto",
-        loss: Any = "auto",
-        optimizer: Any = "auto",
-        loop: Any = "auto",
-        device: Any = "auto",
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-    ) -> None:
-        self.model = model
-        self.data = data
-        self.loss = loss
-        self.optimizer = optimizer
-        self.loop = loop
-        self.device = device
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-
-    # --- the two gears ---------------------------------------------------------------------------
-
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Choose the components and train.
-
-        Parameters
-        ----------
-        X : array, DataFrame, list, sparse matrix, tensor, Dataset or DataLoader
-            n rows: numbers (n, d), mixed columns, strings (n,), images (n, h, w) or (n, c, h, w).
-        y : array-like (n,) or (n, outputs)
-            May be left out where a Dataset or DataLoader brings it.
-        sample_weight : array-like (n,), optional
-            0 or more; a weight of 2 is the same as giving the row twice.
-
-        Raises
-        ------
-        DataError, ComponentError
-            Before the first step: what cannot be used, and how to mend it.
-        DivergedError
-            The loss is no longer a finite number; the estimator keeps the last finite weights.
-        """
-        earlier = self._earlier() if self.warm_start and hasattr(self, "model_") else None
-        training = self._assemble(X, y, sample_weight, earlier)
-        try:
-            training.run()
-        except (KeyboardInterrupt, DivergedError) as stop:
-            if training.state.steps:  # what is finished is kept
-                if isinstance(stop, KeyboardInterrupt):
-                    settle(training)
-                self._adopt(training)
-            raise
-        return self._adopt(training)
-
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Train one more epoch on these rows, with the same optimizer.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for :meth:`fit`.
-        classes : array-like, optional
-            All labels, at the first call, where y may hold only some of them. A Regressor has no
-            use for it.
-        """
-        earlier = self._earlier() if hasattr(self, "model_") else None
-        asked = as_loop(self.loop) or Loop()
-        kept = {name: getattr(asked, name) for name in ("clip_norm", "accumulate", "precision")}
-        loop = Loop(epochs=1, **kept)
-        training = self._assemble(X, y, sample_weight, earlier, loop=loop, classes=classes)
-        training.facts.optimizer = clone(training.facts.optimizer).set_params(schedule=None)
-        if earlier is not None and "_partial" in vars(self):
-            training.state, moments = vars(self)["_partial"]
-            training.optimizer.load_state_dict(moments)
-        training.run(epochs=1)
-        self._adopt(training)
-        self._partial = training.state, training.optimizer.state_dict()
-        return self
-
-    def manual(self, X: Any, y: Any = None, sample_weight: Any = None) -> Training:
-        """Shift to the manual gear: the five components in your hands, nothing trained yet.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for :meth:`fit`.
-        """
-        origin = clone(self)
-        return origin._assemble(X, y, sample_weight, None)
-
-    def eject(
-        self,
-        path: str | Path | None = None,
-        X: Any = None,
-        y: Any = None,
-        sample_weight: Any = None,
-    ) -> str:
-        """Write the plain PyTorch script that trains to the same weights; returns its text.
-
-        Parameters
-        ----------
-        path : path, optional
-            Where to write it; larger data go into a file beside it.
-        X, y, sample_weight
-            The rows of ``fit``; an estimator does not keep them.
-
-        Raises
-        ------
-        EjectError
-            A component has no source that could be written down.
-        """
-        if X is None:
-            raise DataError("eject needs the rows that fit saw: net.eject('train.py', X, y)")
-        origin = clone(self)
-        if hasattr(self, "seed_"):
-            origin.set_params(random_state=self.seed_)
-        return origin._assemble(X, y, sample_weight, None).eject(path)
-
-    # --- prediction ------------------------------------------------------------------------------
-
-    def _raw(self, X: Any) -> Tensor:
-        """Raw outputs (n, outputs) for rows of any kind."""
-        check_is_fitted(self, "model_")
-        if isinstance(X, Dataset | DataLoader):
-            batches = X if isinstance(X, DataLoader) else DataLoader(X, 1024)
-            inputs = (batch_rows(b)[0] if isinstance(b, list | tuple) else b for b in batches)
-        else:
-            rows = self._read(X, reset=False)
-            tensor = self._preparation.numbers(rows)
-            if tuple(tensor.shape[1:]) != self._task.in_shape:
-                raise DataError(
-                    f"X has rows of the shape {tuple(tensor.shape[1:])}; this "
-                    f"{type(self).__name__} was fitted on {self._task.in_shape}"
-                )
-            inputs = tensor.split(max(256, 2**20 // max(1, tensor[0].numel())))
-        model, device = self.model_, next(self.model_.parameters()).device
-        if model.training:
-            model.eval()
-        with torch.inference_mode(), threads_for(model, 4096):
-            found = [model(chunk.to(device)).reshape(len(chunk), -1) for chunk in inputs]
-        return (found[0] if len(found) == 1 else torch.cat(found)).float().cpu()
-
-    def _read(self, X: Any, reset: bool) -> Any:
-        """Rows in one of four forms; columns counted and named as scikit-learn does."""
-        rows = read_rows(X, allow_nan=self._takes_nan())
-        if kind_of(rows) in ("table", "frame"):
-            named = X if hasattr(X, "columns") else rows
-            validate_data(self, named, reset=reset, skip_check_array=True)
-        return rows
-
-    # --- inside ----------------------------------------------------------------------------------
-
-    def _assemble(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        earlier: Earlier | None,
-        *,
-        loop: Loop | None = None,
-        classes: Any = None,
-    ) -> Training:
-        data = self.data
-        if isinstance(X, TensorDataset) and y is None:  # in memory already, and meant as it is
-            if len(X.tensors) != 2:
-                raise DataError(
-                    f"a TensorDataset must hold (X, y); this one holds {len(X.tensors)} tensor(s)"
-                )
-            X, y = X.tensors
-            data = Data(**(as_data(data).get_params(deep=False) | {"preprocess": None}))
-        if not isinstance(X, Dataset | DataLoader):
-            X = self._read(X, reset=earlier is None)
-        specs = Specs(
-            model=self.model,
-            data=data,
-            loss=self.loss,
-            optimizer=self.optimizer,
-            loop=self.loop if loop is None else loop,
-            device=self.device,
-            random_state=self.random_state,
-            verbose=self.verbose,
-            classification=self._classification,
-            classes=classes,
-        )
-        training = assemble(specs, X, y, sample_weight, earlier)
-        training.facts.make = self._adopt
-        return training
-
-    def _adopt(self, training: Training) -> Self:
-        """Become what a training has learned."""
-        facts = training.facts
-        self.__dict__.pop("_partial", None)  # partial_fit would go on from another run
-        self.model_ = training.model.eval()
-        self.history_ = training.state.history
-        self.logbook_ = facts.logbook
-        self.n_iter_ = training.state.next_epoch
-        self.seed_ = facts.seed
-        self.preprocess_ = facts.preparation.preprocess
-        self._preparation, self._task, self._link = facts.preparation, facts.task, training.link
-        if facts.task.classes is not None:
-            self.classes_ = facts.task.classes
-        return self
-
-    def _earlier(self) -> Earlier:
-        return Earlier(self._task, self._preparation, self.model_)
-
-    def _takes_nan(self) -> bool:
-        return getattr(self.data, "preprocess", "auto") is not None
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = self._takes_nan()
-        tags.target_tags.required = True
-        return tags
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters of the estimator, or of a component: ``optimizer__lr=0.1``."""
-        for name in params:
-            part, nested, _ = name.partition("__")
-            value = params.get(part, getattr(self, part, None))
-            if nested and part in PARTS and not isinstance(value, Component):
-                kind = part.capitalize()
-                inside = "" if isinstance(value, str) and value == "auto" else repr(value)
-                raise ComponentError(
-                    f"{name} cannot be set: {part} is {value!r}. Make it explicit, "
-                    f"{part}=mm.{kind}({inside}), then {name} has a place"
-                )
-        return super().set_params(**params)
+from manumatic.gears.net import Net
 
 
 class Classifier(ClassifierMixin, Net):
@@ -288,7 +30,10 @@ class Classifier(ClassifierMixin, Net):
     warm_start : bool
         Go on from the weights of the last fit.
     verbose : int
-        1 prints a line an epoch.
+        1 shows progress, as a bar in a terminal, and what the doctor found; 2 prints a line an
+        epoch.
+    watch : mm.Watch or None
+        What to record: metrics, weights, TensorBoard; none of it changes a weight.
 
     Attributes
     ----------
@@ -300,6 +45,8 @@ class Classifier(ClassifierMixin, Net):
         Losses by epoch; ``history_.frame`` is a tidy DataFrame.
     logbook_ : Logbook
         What automatic decided and why.
+    findings_ : Findings
+        What the doctor has to say; empty where all is well.
     preprocess_ : transformer or None
         The fitted scikit-learn preprocessing.
     n_features_in_, feature_names_in_
@@ -324,21 +71,17 @@ class Classifier(ClassifierMixin, Net):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (n, classes), or (n, labels) for a multilabel target."""
         raw = self._raw(X)
-        return self._link(raw).numpy()
+        return self._reader.predict_proba(raw)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithms of the probabilities."""
         raw = self._raw(X)
-        if self._link.kind == "softmax":  # else a probability that rounds to 0 would be -inf
-            return raw.log_softmax(dim=1).numpy()
-        return self._link(raw).log().numpy()
+        return self._reader.predict_log_proba(raw)
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable label of each row; multilabel: 1 where a probability exceeds a half."""
-        probabilities = self.predict_proba(X)
-        if self._task.kind == "multilabel":
-            return (probabilities > 0.5).astype(np.int64)
-        return self.classes_[probabilities.argmax(axis=1)]
+        raw = self._raw(X)
+        return self._reader.predict(raw)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -368,10 +111,7 @@ class Regressor(RegressorMixin, Net):
     def predict(self, X: Any) -> np.ndarray:
         """Predictions (n,), or (n, outputs) where the target had several columns."""
         raw = self._raw(X)
-        # float64: a large target with a small spread would lose its last digits in float32
-        read = self._link(raw).reshape(len(raw), -1).double().numpy()
-        values = self._preparation.original(read)
-        return values.reshape(-1) if self._task.flat else values
+        return self._reader.predict(raw)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

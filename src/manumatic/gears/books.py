@@ -27,6 +27,7 @@ def note(training: Any, step: Step | None) -> None:
         if not state.ended:
             state.ended = True
             settle(training)
+            training.watcher.end(training, _how(training))
             if not _finite(training.model):
                 raise FloatingPointError(state.epoch, state.batch, math.nan)
     else:
@@ -48,17 +49,17 @@ def _note_epoch(training: Any, step: Step) -> None:
         loss = sum(loss.item() for loss in losses) / len(losses)
     else:
         loss = torch.stack(losses).mean().item()  # one wait an epoch, not one a step
-    state.history.add(step.epoch, state.steps, "train", "loss", loss)
-    if step.valid_loss is not None:
-        state.history.add(step.epoch, state.steps, "valid", "loss", step.valid_loss)
+    training.watcher.epoch(training, step, loss)
     if not math.isfinite(loss):
         raise FloatingPointError(step.epoch, step.batch, loss)
-    if training.facts.verbose:
-        valid = "" if step.valid_loss is None else f", valid {step.valid_loss:.4f}"
-        print(f"epoch {step.epoch}, loss {loss:.4f}{valid}")
     if step.epoch % max(1, training.loop.epochs // 20) == 0 and _finite(training.model):
         # a gradient can be NaN while the loss is not: to these weights we can go back
         state.safe = copy_weights(training.model)
+
+
+def _how(training: Any) -> str:
+    """What ended the loop."""
+    return "epochs" if training.state.next_epoch >= training.loop.epochs else "patience"
 
 
 def settle(training: Any) -> None:
@@ -75,6 +76,7 @@ def diverged(training: Any, error: FloatingPointError) -> DivergedError:
     """The error to raise, once the last finite weights are back in the model."""
     epoch, batch, loss = error.args
     training.steps = None
+    training.watcher.end(training, "diverged")
     if not _finite(training.model) and training.state.safe:
         training.model.load_state_dict(training.state.safe)
     lr = training.optimizer.param_groups[0]["lr"]

@@ -17,6 +17,7 @@ from manumatic.parts.components import Data, Loop, Model, Optimizer
 from manumatic.parts.device import OwnRandomness
 from manumatic.parts.loop import Best
 from manumatic.task import Task
+from manumatic.watch.spec import Watch
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Specs:
     random_state: Any
     verbose: int
     classification: bool
+    watch: Watch
     classes: Any = None
 
 
@@ -73,6 +75,8 @@ class Facts:
         As asked for.
     weighted : bool
         Rows carry weights.
+    watch : Watch
+        What to record.
     encode : callable
         The target of a streamed batch → numbers.
     source : Any
@@ -91,6 +95,7 @@ class Facts:
     device: torch.device
     seed: int
     weighted: bool
+    watch: Watch
     verbose: int
     logbook: Logbook
     encode: Callable[[Any], Any]

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from manumatic.doctor.finding import Findings
 from manumatic.errors import ComponentError
 from manumatic.gears.books import diverged, note, settle
 from manumatic.gears.checkpoint import read_checkpoint, write_checkpoint
 from manumatic.gears.facts import Facts, State
 from manumatic.gears.swap import begin, describe, exchange
+from manumatic.gears.watching import Watcher
 from manumatic.parts.components import Loop
 from manumatic.parts.device import threads_for
 from manumatic.parts.loop import Step
@@ -95,6 +97,7 @@ class Training:
         self.facts = facts
         self.state = state
         self.steps: Iterator[Step] | None = None  # the loop under way; None after a swap
+        self.watcher = Watcher(facts.watch, facts.verbose)
 
     def __repr__(self) -> str:
         rows = "\n".join(f"  {name:<9} {describe(part)}" for name, part in self.parts.items())
@@ -147,6 +150,11 @@ class Training:
             raise diverged(self, error) from None
         return self
 
+    @property
+    def findings(self) -> Findings:
+        """What the doctor has found so far."""
+        return self.watcher.findings
+
     def automatic(self) -> Any:
         """Back in the automatic gear: a fitted estimator with these weights."""
         settle(self)
@@ -186,6 +194,7 @@ class Training:
     def _under_way(self) -> Iterator[Step]:
         if self.steps is None:
             self.steps = begin(self)
+            self.watcher.begin(self)
         return self.steps
 
     def _rows_a_step(self) -> int:

@@ -32,11 +32,11 @@ def data_section(training: Any, source: Source, path: Path | None) -> str:
     names = names_of(training)
     X, y, *weight = training.data.tensors
     plain = facts.preparation.preprocess is None and facts.preparation.target is None
-    if plain and training.valid is None and not weight and X.ndim == 2 and X.numel() <= FEW:
+    if plain and not _held_out(training) and not weight and X.ndim == 2 and X.numel() <= FEW:
         return f"{names[0]} = {_literal(X)}\n{names[1]} = {_literal(y)}{_on(facts.device, names)}"
     if path is None:
         raise EjectError("these rows need a file beside the script; give eject a path")
-    if training.valid is not None and isinstance(facts.data.validation, tuple):
+    if training.loop.uses_validation and training.valid is not None and not _held_out(training):
         raise EjectError(
             "validation rows of your own are not written; give a share, mm.Data(validation=0.1)"
         )
@@ -182,8 +182,15 @@ def _targets(facts: Any, source: Source) -> list[str]:
     return ["classes, target = np.unique(target, return_inverse=True)"]
 
 
+def _held_out(training: Any) -> bool:
+    """Whether validation rows were split off; rows of one's own came beside them."""
+    return training.valid is not None and not isinstance(
+        training.facts.data.validation, tuple | list
+    )
+
+
 def _split(training: Any, source: Source) -> list[str]:
-    if training.valid is None:
+    if not _held_out(training):
         return []
     facts = training.facts
     labels = facts.source.y if facts.task.kind in ("binary", "multiclass") else None
@@ -201,7 +208,7 @@ def _numbers(training: Any, source: Source, names: list[str]) -> list[str]:
     """Preprocessing fitted on the training rows, and the tensors."""
     facts, lines = training.facts, []
     preparation = facts.preparation
-    held = training.valid is not None
+    held = _held_out(training)
     frame = isinstance(facts.source.X, pd.DataFrame)
     train = ("rows.iloc[train]" if frame else "rows[train]") if held else "rows"
     valid = "rows.iloc[valid]" if frame else "rows[valid]"
