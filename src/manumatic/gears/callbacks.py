@@ -7,12 +7,21 @@ meta-estimator around it, when a task begins and ends; here, fit and its epochs.
 __all__ = ["CallbackSupportMixin", "drive", "with_callbacks"]
 
 import copy
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
-from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.callback import CallbackSupportMixin
+from sklearn.callback import with_callbacks as _untyped
 
 from manumatic.gears.books import settle
 from manumatic.gears.manual import Training
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def with_callbacks(method: Method) -> Method:
+    """scikit-learn's decorator, with the type of the method kept: callbacks are torn down after."""
+    return cast(Method, _untyped(method))
 
 
 def drive(net: Any, training: Training, X: Any, y: Any, sample_weight: Any) -> None:
@@ -47,5 +56,7 @@ def drive(net: Any, training: Training, X: Any, y: Any, sample_weight: Any) -> N
 def _goes_on(training: Training) -> bool:
     """Whether the loop has another epoch."""
     state, loop = training.state, training.loop
-    patient = loop.patience is None or state.epoch - state.best.epoch < loop.patience
-    return not state.ended and state.next_epoch < loop.epochs and patient
+    if state.ended or state.next_epoch >= loop.epochs:
+        return False
+    waited = state.epoch - state.best.epoch if state.steps else 0
+    return loop.patience is None or waited < loop.patience

@@ -25,6 +25,7 @@ from manumatic.parts.components import Component, Data, Loop
 from manumatic.parts.data import batch_rows
 from manumatic.parts.device import threads_for
 from manumatic.parts.rows import kind_of, read_rows
+from manumatic.show.net import render_net
 from manumatic.watch.spec import as_watch
 
 ADDRESSED = ("model", "data", "loss", "optimizer", "loop", "watch")  # what ``__`` reaches into
@@ -256,6 +257,16 @@ class Net(CallbackSupportMixin, BaseEstimator):
 
     def _takes_nan(self) -> bool:
         return getattr(self.data, "preprocess", "auto") is not None
+
+    def _html_repr(self) -> str:
+        """scikit-learn's diagram and, after a fit, what it has left; nothing is computed here."""
+        diagram = str(super()._html_repr())
+        if not hasattr(self, "model_"):
+            return diagram
+        found = [(f.code, f.severity, f.message, f.fix) for f in self.findings_]
+        history = self.history_
+        losses = {part: [v for _, v in history.curve("loss", part)] for part in ("train", "valid")}
+        return diagram + render_net(type(self).__name__, self._told, losses, found)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")

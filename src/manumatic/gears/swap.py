@@ -25,6 +25,7 @@ from manumatic.parts.optimizer import (
     build_optimizer,
     build_schedule,
     recipe_of,
+    torch_class,
     wants_closure,
 )
 
@@ -216,10 +217,13 @@ def _refuse_with_closure(spec: Loop) -> None:
 def describe(part: Any) -> str:
     """One line for a component."""
     if isinstance(part, Batches):
+        if len(part) == 1:
+            return f"{part.n_rows} rows in one batch"
         return f"{part.n_rows} rows, {len(part)} batches of {part.batch_size}"
     if isinstance(part, nn.Module):
         weights = sum(weight.numel() for weight in part.parameters())
         return f"{type(part).__name__}, {weights} weights" if weights else type(part).__name__
     if isinstance(part, torch.optim.Optimizer):
-        return f"{type(part).__name__}, lr {float(part.param_groups[0]['lr']):g}"
+        group = part.param_groups[0]
+        return f"{torch_class(part).__name__}, lr {float(group.get('initial_lr', group['lr'])):g}"
     return repr(part)

@@ -10,6 +10,7 @@ __all__ = [
     "recipe_of",
     "schedule_settings",
     "settings",
+    "torch_class",
     "wants_closure",
 ]
 
@@ -117,7 +118,7 @@ def build_optimizer(spec: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
 
 def recipe_of(optimizer: torch.optim.Optimizer) -> Optimizer:
     """The component that would build an optimizer like this one, for all weights of a model."""
-    kind = next(form for form in type(optimizer).__mro__ if form.__module__ != lean.__module__)
+    kind = torch_class(optimizer)
     asked = inspect.signature(kind).parameters
     changed = {
         name: value
@@ -125,6 +126,11 @@ def recipe_of(optimizer: torch.optim.Optimizer) -> Optimizer:
         if name in asked and (name == "fused" or value is not asked[name].default)
     }
     return Optimizer(kind, **changed)
+
+
+def torch_class(optimizer: torch.optim.Optimizer) -> type:
+    """The class that the user knows: of a LeanAdam, torch's Adam."""
+    return next(form for form in type(optimizer).__mro__ if form.__module__ != lean.__module__)
 
 
 def parameter_groups(spec: Optimizer, model: nn.Module) -> Any:

@@ -4,30 +4,21 @@ __all__ = ["render_fragment", "render_report", "write_report"]
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from manumatic.files import write_whole
 from manumatic.show import svg
-from manumatic.show.text import duration
+from manumatic.show.pages import PARTS, environment
 
 Facts = Mapping[str, Any]
 HEADLINES = {
     "scikit-learn": "Stay in automatic",
     "PyTorch": "Shift to manual",
     "neither": "Neither gear",
-}
-PARTS = {  # the five words, and the question that each answers
-    "data": "What was done to each column?",
-    "model": "What turns a row into a prediction?",
-    "loss": "What does it cost to be wrong?",
-    "optimizer": "How do the weights move?",
-    "loop": "How long, and what is kept?",
 }
 
 
@@ -44,30 +35,17 @@ def render_report(facts: Facts) -> str:
     str
         HTML with styles, drawings and the facts themselves (as JSON) inside.
     """
-    return _environment().get_template("report.html").render(_view(facts))
+    return environment().get_template("report.html").render(_view(facts))
 
 
 def render_fragment(facts: Facts) -> str:
     """Verdict and leaderboard only, for a notebook."""
-    return _environment().get_template("fragment.html").render(_view(facts))
+    return environment().get_template("fragment.html").render(_view(facts))
 
 
 def write_report(facts: Facts, path: str | Path) -> Path:
     """Write the page whole or not at all, and return its path."""
     return write_whole(path, render_report(facts))
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("manumatic.show"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["duration"] = duration
-    return environment
 
 
 def _view(facts: Facts) -> dict[str, Any]:

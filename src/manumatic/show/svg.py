@@ -3,31 +3,27 @@
 Every mark carries a ``<title>``, which browsers show on hover and screen readers read.
 """
 
-__all__ = ["axis", "cost_chart", "fold_dots", "lever", "loss_curves", "ticks"]
+__all__ = ["axis", "cost_chart", "fold_dots", "lever", "loss_curves"]
 
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-Span = tuple[float, float]
-Place = tuple[float, float]
+from manumatic.show.frame import (
+    Axis,
+    Place,
+    Scale,
+    Span,
+    drawing,
+    hint,
+    padded,
+    stroke,
+    ticks,
+    words,
+)
+
 WIDE = 300  # of the dots
-
-
-def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """At most ``most`` round numbers between low and high.
-
-    Examples
-    --------
-    >>> ticks(52.3, 61.9)
-    [54.0, 56.0, 58.0, 60.0]
-    """
-    rough = (high - low) / most or 1.0
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.999)
-    first, last = math.ceil(low / step), math.floor(high / step)
-    return [round(number * step, 12) for number in range(first, last + 1)]
 
 
 def fold_dots(row: Mapping[str, Any], span: Span, best: float, digits: int) -> str:
@@ -36,11 +32,11 @@ def fold_dots(row: Mapping[str, Any], span: Span, best: float, digits: int) -> s
     A dot a fold, a bar at the mean, a line at the best mean; what is beyond the span is a triangle
     at its edge.
     """
-    x, gear = _Scale(span, 6, WIDE - 6), row["gear"].lower()
-    marks = [_line("guide", x(best), 0, x(best), 28)]
-    marks.append(_line(f"reach {gear}", x(min(row["scores"])), 14, x(max(row["scores"])), 14))
+    x, gear = Scale(span, 6, WIDE - 6), row["gear"].lower()
+    marks = [stroke("guide", x(best), 0, x(best), 28)]
+    marks.append(stroke(f"reach {gear}", x(min(row["scores"])), 14, x(max(row["scores"])), 14))
     for number, score in enumerate(row["scores"], start=1):
-        title, at = _title(f"fold {number}: {score:,.{digits}f}"), x(score)
+        title, at = hint(f"fold {number}: {score:,.{digits}f}"), x(score)
         if span[0] <= score <= span[1]:
             shape = f'<circle class="dot {gear}" cx="{at}" cy="14" r="4.2">{title}</circle>'
         else:
@@ -48,17 +44,17 @@ def fold_dots(row: Mapping[str, Any], span: Span, best: float, digits: int) -> s
             shape = f'<path class="dot {gear}" d="M{at} 14l{-tip} -4.5v9z">{title}</path>'
         marks.append(shape)
     if span[0] <= row["mean"] <= span[1]:
-        at, title = x(row["mean"]) - 1.25, _title(f"mean {row['mean']:,.{digits}f}")
+        at, title = x(row["mean"]) - 1.25, hint(f"mean {row['mean']:,.{digits}f}")
         bar = f'x="{at}" y="5" width="2.5" height="18"'
         marks.append(f'<rect class="mean" {bar}>{title}</rect>')
-    return _svg(WIDE, 28, marks, f"scores of {row['name']}", "dots")
+    return drawing(WIDE, 28, marks, f"scores of {row['name']}", "dots")
 
 
 def axis(span: Span) -> str:
     """The numbers under the dots."""
-    x = _Scale(span, 6, WIDE - 6)
-    marks = [_text(x(tick), 13, f"{tick:,.10g}", "middle") for tick in ticks(*span, most=4)]
-    return _svg(WIDE, 18, marks, "axis", "dots")
+    x = Scale(span, 6, WIDE - 6)
+    marks = [words(x(tick), 13, f"{tick:,.10g}", "middle") for tick in ticks(*span, most=4)]
+    return drawing(WIDE, 18, marks, "axis", "dots")
 
 
 def loss_curves(curves: Mapping[str, Sequence[Sequence[float]]]) -> str:
@@ -77,23 +73,20 @@ def loss_curves(curves: Mapping[str, Sequence[Sequence[float]]]) -> str:
     if not points:
         return ""
     epochs, losses = zip(*points, strict=True)
-    far = min(losses) > 0 and max(losses) / min(losses) > 30
-    x = _Scale((min(epochs), max(epochs)), 46, 472)
-    y = _Scale(_padded(losses, math.log10 if far else float), 160, 12)
-    levels = _round_levels(losses) if far else ticks(*y.span, most=4)
+    x = Scale((min(epochs), max(epochs)), 46, 472)
+    y = Axis(losses, 160, 12)
     marks = []
-    for level in levels:
-        height = y(math.log10(level) if far else level)
+    for level in y.levels:
         marks += [
-            _line("grid", 46, height, 472, height),
-            _text(38, height + 4, f"{level:.3g}", "end"),
+            stroke("grid", 46, y(level), 472, y(level)),
+            words(38, y(level) + 4, f"{level:.3g}", "end"),
         ]
-    marks += [_text(x(tick), 176, f"{tick:,.10g}", "middle") for tick in ticks(*x.span, most=6)]
+    marks += [words(x(tick), 176, f"{tick:,.10g}", "middle") for tick in ticks(*x.span, most=6)]
     for part, line in kept.items():
-        path = " ".join(f"{x(epoch)},{y(math.log10(v) if far else v)}" for epoch, v in line)
-        title = _title(f"{part}: {line[0][1]:.4g} falls to {min(v for _, v in line):.4g}")
+        path = " ".join(f"{x(epoch)},{y(loss)}" for epoch, loss in line)
+        title = hint(f"{part}: {line[0][1]:.4g} falls to {min(v for _, v in line):.4g}")
         marks.append(f'<polyline class="curve {escape(part)}" points="{path}">{title}</polyline>')
-    return _svg(480, 192, [*marks, _text(472, 190, "epoch", "end")], "loss curves", "loss")
+    return drawing(480, 192, [*marks, words(472, 190, "epoch", "end")], "loss curves", "loss")
 
 
 def cost_chart(rows: Sequence[Mapping[str, Any]], span: Span, lower_is_better: bool) -> str:
@@ -102,26 +95,26 @@ def cost_chart(rows: Sequence[Mapping[str, Any]], span: Span, lower_is_better: b
     A line joins the models that no other beats in both.
     """
     times = [max(row["fit_seconds"], 1e-4) for row in rows]
-    x = _Scale(_padded(times, math.log10), 60, 880)
-    y = _Scale(span, *((16, 262) if lower_is_better else (262, 16)))
-    marks = [_text(1000, 302, "time of one fit", "end")]
+    x = Scale(padded(times, math.log10), 60, 880)
+    y = Scale(span, *((16, 262) if lower_is_better else (262, 16)))
+    marks = [words(1000, 302, "time of one fit", "end")]
     for tick in ticks(*span, most=7):
         marks += [
-            _line("grid", 60, y(tick), 1000, y(tick)),
-            _text(50, y(tick) + 4, f"{tick:,.10g}", "end"),
+            stroke("grid", 60, y(tick), 1000, y(tick)),
+            words(50, y(tick) + 4, f"{tick:,.10g}", "end"),
         ]
     for power in range(math.ceil(x.span[0]), math.floor(x.span[1]) + 1):
         name = f"{10**power:g} s" if power > -2 else f"{10 ** (power + 3):g} ms"
-        marks.append(_text(x(power), 282, name, "middle"))
+        marks.append(words(x(power), 282, name, "middle"))
     places = [(x(math.log10(time)), y(row["mean"])) for time, row in zip(times, rows, strict=True)]
     path = " ".join(f"{across},{up}" for across, up in _front(places))
     marks.append(f'<polyline class="front" points="{path}"/>')
     for row, (across, up) in zip(rows, places, strict=True):
-        title = _title(f"{row['name']}: {row['mean']:.4g}")
+        title = hint(f"{row['name']}: {row['mean']:.4g}")
         at = f'cx="{across}" cy="{up}" r="5.5"'
         marks.append(f'<circle class="dot {row["gear"].lower()}" {at}>{title}</circle>')
     marks += _labels([row["name"] for row in rows], places)
-    return _svg(1000, 306, marks, "fit time against score", "cost")
+    return drawing(1000, 306, marks, "fit time against score", "cost")
 
 
 def lever(gear: str) -> str:
@@ -129,39 +122,12 @@ def lever(gear: str) -> str:
     x, y = {"scikit-learn": (34, 40), "PyTorch": (106, 40)}.get(gear, (70, 70))
     marks = [
         '<path class="gate" d="M34 40v60M106 40v60M34 70h72"/>',
-        _text(34, 16, "A", "middle"),
-        _text(106, 16, "M", "middle"),
+        words(34, 16, "A", "middle"),
+        words(106, 16, "M", "middle"),
         f'<circle class="knob {gear.lower()}" cx="{x}" cy="{y}" r="17"/>',
         f'<circle class="shine" cx="{x - 5}" cy="{y - 6}" r="4"/>',
     ]
-    return _svg(140, 112, marks, f"gear: {gear}", "lever")
-
-
-class _Scale:
-    """Numbers to pixels; numbers beyond the span stay at its edge."""
-
-    def __init__(self, span: Span, start: float, end: float) -> None:
-        self.span, self.start, self.end = span, start, end
-
-    def __call__(self, value: float) -> float:
-        low, high = self.span
-        share = (value - low) / (high - low) if high > low else 0.5
-        return round(self.start + min(max(share, 0.0), 1.0) * (self.end - self.start), 1)
-
-
-def _padded(values: Sequence[float], bend: Any = float) -> Span:
-    """The span of bent values, with a margin."""
-    low, high = bend(min(values)), bend(max(values))
-    edge = (high - low) * 0.06 or abs(low) * 0.1 or 1.0
-    return low - edge, high + edge
-
-
-def _round_levels(values: Sequence[float]) -> list[float]:
-    """1, 10, 100, ... between the values; with 2 and 5 where those are few."""
-    low, high = min(values), max(values)
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
-    digits = (1, 2, 5) if len(powers) < 3 else (1,)
-    return [n * 10.0**power for power in powers for n in digits if low <= n * 10.0**power <= high]
+    return drawing(140, 112, marks, f"gear: {gear}", "lever")
 
 
 def _front(places: Sequence[Place]) -> list[Place]:
@@ -192,26 +158,9 @@ def _labels(names: Sequence[str], places: Sequence[Place]) -> list[str]:
         taken.append(boxes[side])
         left, top, right, _ = boxes[side]
         anchor = {"start": (left, "start"), "end": (right, "end")}.get(side, (x, "middle"))
-        found.append(_text(anchor[0], top + 10, name, anchor[1], "name"))
+        found.append(words(anchor[0], top + 10, name, anchor[1], "name"))
     return found
 
 
 def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
-    return f'<line class="{kind}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
-    return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _title(text: str) -> str:
-    return f"<title>{escape(text)}</title>"
-
-
-def _svg(width: int, height: int, marks: Sequence[str], label: str, kind: str) -> str:
-    head = f'class="{kind}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}"'
-    return f"<svg {head}>{''.join(marks)}</svg>"

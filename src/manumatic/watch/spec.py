@@ -2,7 +2,7 @@
 
 __all__ = ["Watch", "as_watch"]
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -50,6 +50,10 @@ class Watch(Component):
         self.every = every
         self.log = log
         self.ignore = ignore
+
+    def __sklearn_clone__(self) -> Self:
+        """A copy with the same loggers: they are places to write to, not settings."""
+        return type(self)(**self.get_params(deep=False))
 
     @property
     def patterns(self) -> list[str]:

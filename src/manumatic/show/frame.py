@@ -1,0 +1,148 @@
+"""What drawings share: scales, round numbers, the pieces of an SVG."""
+
+__all__ = [
+    "Axis",
+    "Scale",
+    "drawing",
+    "falls_far",
+    "hint",
+    "padded",
+    "round_levels",
+    "short",
+    "stroke",
+    "ticks",
+    "words",
+]
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+Span = tuple[float, float]
+Place = tuple[float, float]
+
+
+class Scale:
+    """Numbers to pixels; numbers beyond the span stay at its edge."""
+
+    def __init__(self, span: Span, start: float, end: float) -> None:
+        self.span, self.start, self.end = span, start, end
+
+    def __call__(self, value: float) -> float:
+        low, high = self.span
+        share = (value - low) / (high - low) if high > low else 0.5
+        return round(self.start + min(max(share, 0.0), 1.0) * (self.end - self.start), 1)
+
+
+class Axis:
+    """A scale around some values, with a margin and round numbers to write beside it.
+
+    Parameters
+    ----------
+    values : sequence of float
+        Finite; what the axis has to show.
+    start, end : float
+        Pixels of the lowest and the highest number.
+    log : bool, optional
+        Logarithmic; by default where the values fall far.
+    most : int, default=4
+        Round numbers at most, on a linear axis.
+
+    Examples
+    --------
+    >>> axis = Axis([0.001, 2.0], start=160, end=12)
+    >>> axis.log, axis.levels, axis(2.0)
+    (True, [0.001, 0.01, 0.1, 1.0], 19.9)
+    """
+
+    def __init__(
+        self,
+        values: Sequence[float],
+        start: float,
+        end: float,
+        *,
+        log: bool | None = None,
+        most: int = 4,
+    ) -> None:
+        self.log = falls_far(values) if log is None else log
+        self._bend = math.log10 if self.log else float
+        self.scale = Scale(padded(values, self._bend), start, end)
+        round_ones = round_levels(values) if self.log else []
+        low, high = (10**v for v in self.scale.span) if self.log else self.scale.span
+        self.levels = round_ones or ticks(low, high, most)
+
+    def __call__(self, value: float) -> float:
+        return self.scale(self._bend(value))
+
+
+def falls_far(values: Sequence[float]) -> bool:
+    """Whether only a logarithmic axis shows them: positive, the largest 30 times the smallest."""
+    return min(values) > 0 and max(values) / min(values) > 30
+
+
+def ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """At most ``most`` round numbers between low and high.
+
+    Examples
+    --------
+    >>> ticks(52.3, 61.9)
+    [54.0, 56.0, 58.0, 60.0]
+    """
+    rough = (high - low) / most or 1.0
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough * 0.999)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [round(number * step, 12) for number in range(first, last + 1)]
+
+
+def padded(values: Sequence[float], bend: Any = float) -> Span:
+    """The span of bent values, with a margin."""
+    low, high = bend(min(values)), bend(max(values))
+    edge = (high - low) * 0.06 or abs(low) * 0.1 or 1.0
+    return low - edge, high + edge
+
+
+def round_levels(values: Sequence[float]) -> list[float]:
+    """1, 10, 100, ... between the values; with 2 and 5 where those are few."""
+    low, high = min(values), max(values)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    digits = (1, 2, 5) if len(powers) < 3 else (1,)
+    return [n * 10.0**power for power in powers for n in digits if low <= n * 10.0**power <= high]
+
+
+def short(value: float) -> str:
+    """A number for an axis or a label.
+
+    Examples
+    --------
+    >>> short(4031.2007), short(0.25), short(1e-5), short(-3.0)
+    ('4,031', '0.25', '1e-5', '-3')
+    """
+    if not value or 1e-3 <= abs(value) < 1e6:
+        digits = max(3 - math.floor(math.log10(abs(value))), 0) if value else 0
+        text = f"{value:,.{digits}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    head, power = f"{value:.3e}".split("e")
+    return f"{float(head):g}e{int(power)}"
+
+
+def stroke(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
+    """A straight line."""
+    return f'<line class="{kind}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>'
+
+
+def words(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
+    """A text whose "start", "middle" or "end" is at x."""
+    return f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def hint(text: str) -> str:
+    """What browsers show on hover and screen readers read."""
+    return f"<title>{escape(text)}</title>"
+
+
+def drawing(width: int, height: int, marks: Sequence[str], label: str, kind: str) -> str:
+    """The marks as one SVG for a page that has the styles; ``style.standalone`` brings them."""
+    head = f'class="{kind}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}"'
+    return f"<svg {head}>{''.join(marks)}</svg>"

@@ -1,0 +1,51 @@
+"""Each example runs as its reader would run it, and says what it promises."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+SAYS = {
+    "01": (r"scikit-learn: 7\.00 .* 45\.00", r"PyTorch: +7\.37 .* 43\.67", r"87\.00 and 87\.88"),
+    "02": (r"0\.0845?\b", r"one step|loss of the first two epochs: 98\.0000|, 0\.0000$"),
+    "03": (r"100 +14\.782 +16\.906", r"1000 +7\.369 +43\.667", r"overshoots to 17\.1"),
+    "04": (r"LinearRegression.*: what fit hides", r"none: scipy\.linalg\.lstsq", r"CrossEntropyLoss"),
+    "05": (r"epoch 2: loss 4031\.2007, gradient -402\.20", r"no loss: grad can be implicitly"),
+    "06": (r"CNN differs from Linear in \d lines", r"Transformer differs from Linear in \d+ lines"),
+}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs_and_says_so(example: Path, tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "error", str(example)],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    for pattern in SAYS[example.stem[:2]]:
+        assert re.search(pattern, run.stdout, re.MULTILINE), (pattern, run.stdout)
+
+
+def test_the_skeletons_differ_in_the_model_alone(tmp_path: Path) -> None:
+    """The answer to the third question, line by line."""
+    run = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "06_one_skeleton.py")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    told = [line for line in run.stdout.splitlines() if line.startswith("  ")]
+    assert len(told) == 18
+    assert {line[:32].strip() for line in told} == {"# 2. model"}
