@@ -34,6 +34,8 @@ def note(training: Any, step: Step | None) -> None:
         state.epoch, state.batch, state.epoch_done = step.epoch, step.batch, step.last
         state.steps += 1
         state.losses.append(step.loss)
+        if state.steps == 1:
+            training.watcher.first_step(training)
         if step.last:
             _note_epoch(training, step)
     if loop.checkpoint is not None and (

@@ -12,10 +12,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from manumatic.doctor.after import seen_before
 from manumatic.errors import ComponentError, DataError, DivergedError
 from manumatic.gears.assemble import assemble
 from manumatic.gears.books import settle
 from manumatic.gears.callbacks import CallbackSupportMixin, drive, with_callbacks
+from manumatic.gears.checkup import keys_of
 from manumatic.gears.choices import as_data, as_loop
 from manumatic.gears.facts import Earlier, Specs
 from manumatic.gears.manual import Training
@@ -85,6 +87,10 @@ class Net(CallbackSupportMixin, BaseEstimator):
         """
         earlier = self._earlier() if self.warm_start and hasattr(self, "model_") else None
         training = self._assemble(X, y, sample_weight, earlier)
+        keys = keys_of(training.data) if self.warm_start else None
+        earlier_keys, self._keys = getattr(self, "_keys", None), keys
+        if keys is not None and earlier_keys is not None:
+            training.findings.add(*seen_before(earlier_keys, keys))
         try:
             drive(self, training, X, y, sample_weight)
         except (KeyboardInterrupt, DivergedError) as stop:

@@ -12,7 +12,9 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
+from manumatic.doctor.after import seen_before
 from manumatic.errors import ComponentError
+from manumatic.gears.checkup import keys_of
 from manumatic.gears.choices import check_loop
 from manumatic.parts.components import Loop, Model
 from manumatic.parts.data import Batches, Stream
@@ -55,6 +57,10 @@ def _data(training: Any, data: Any) -> None:
             "training.data takes a DataLoader, a Dataset, or an object with batches(epoch) "
             f"and a length; got {type(data).__name__}"
         )
+    if training.state.steps:  # other rows for weights that have learned: a fold after a fold?
+        keys = keys_of(training.data), keys_of(data)
+        if keys[0] is not None and keys[1] is not None:
+            training.findings.add(*seen_before(keys[0], keys[1]))
     training.parts["data"] = data
     training.facts.source = None  # these rows are not the ones that came
 

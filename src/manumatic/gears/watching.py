@@ -15,7 +15,7 @@ from torch import Tensor
 
 from manumatic.doctor.finding import Findings
 from manumatic.errors import ComponentError
-from manumatic.gears.checkup import after, before, driving
+from manumatic.gears.checkup import Checkup
 from manumatic.gears.reading import reader_of
 from manumatic.parts.loop import Step, evaluate
 from manumatic.watch.loggers import Run, as_loggers
@@ -51,7 +51,7 @@ class Watcher:
         self.values: dict[str, Any] = {}  # of this epoch
         self.measured = self.recorded = -1  # the last epochs with metrics, with weights
         self.open = False
-        self.weights: dict[str, Tensor] | None = None  # before a step that is being looked at
+        self.checkup = Checkup()
 
     def begin(self, training: Any) -> None:
         """Before the loop starts, or starts again with another component."""
@@ -59,7 +59,7 @@ class Watcher:
         if self.verbose:
             self.progress = Progress(training.loop.epochs, self.verbose)
         if training.state.steps == 0:
-            self.findings.add(*before(training))
+            self.findings.add(*self.checkup.before(training))
             self._record_weights(training, 0)
         if not self.open:
             self.open = True
@@ -67,6 +67,10 @@ class Watcher:
             for logger in self.loggers:
                 if hasattr(logger, "start"):
                     logger.start(run)
+
+    def first_step(self, training: Any) -> None:
+        """After the first step, with its gradients in place."""
+        self.findings.add(*self.checkup.first_step(training))
 
     def epoch(self, training: Any, step: Step, loss: float) -> None:
         """After the last step of an epoch, whose mean training loss is given."""
@@ -79,7 +83,7 @@ class Watcher:
                 valid = evaluate(training.model, training.loss, training.valid)
         if valid is not None:
             self._add(training, step.epoch, "valid", "loss", valid)
-        self.findings.add(*driving(training))
+        self.findings.add(*self.checkup.epoch(training, loss))
         if due:
             self._measure(training)
             self._record_weights(training, step.epoch + 1)
@@ -96,7 +100,7 @@ class Watcher:
         if state.steps and ended != "diverged":
             self._measure(training)
             self._record_weights(training, state.next_epoch)
-        self.findings.add(*after(training, ended))
+        self.findings.add(*self.checkup.after(training, ended))
         if self.progress is not None:
             self.progress.close()
             if self.findings:
