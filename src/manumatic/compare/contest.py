@@ -13,6 +13,7 @@ import pandas as pd
 
 from manumatic.compare.candidates import AUTOMATIC, MANUAL, Candidate, line_up
 from manumatic.compare.facts import collect_facts
+from manumatic.compare.findings import look_at
 from manumatic.compare.folds import Folds, make_folds
 from manumatic.compare.metric import Metric, choose_metric
 from manumatic.compare.problem import Problem, open_problem
@@ -220,6 +221,8 @@ class Comparison:
         Which gear and model, the rule and the reasons.
     interrupted : bool
         Ctrl-C ended the contest: the rows are those that were finished.
+    findings : Findings
+        What the doctor says of the rows, the folds and the best network.
     contest : Contest
         Problem, metric, folds and candidates.
 
@@ -239,6 +242,7 @@ class Comparison:
         self.rows = judge(contest.rows, contest.metric, contest.folds.ratio)
         images = contest.problem.is_images
         self.verdict = decide(self.rows, contest.metric, contest.folds.ratio, images)
+        self.findings = look_at(contest.problem, contest.folds, self.rows, contest.metric)
         self._refitted: dict[str, Any] = {}
 
     @cached_property
@@ -279,4 +283,5 @@ class Comparison:
         return render_fragment(self.facts())
 
     def __repr__(self) -> str:
-        return f"{leaderboard(self.facts())}\n\n{self.verdict}"
+        found = f"\n\n{self.findings}" if self.findings else ""
+        return f"{leaderboard(self.facts())}\n\n{self.verdict}{found}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from manumatic.compare.race import Row
 from manumatic.compare.verdict import AID
+from manumatic.doctor.finding import facts_of
 from manumatic.show.text import decimals
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def collect_facts(comparison: "Comparison") -> dict[str, Any]:
             "sentences": list(verdict.sentences),
             "aid": AID,
         },
+        "findings": facts_of(comparison.findings),
         "rows": [_row(row) for row in comparison.rows],
         "missed": contest.missed,
         "interrupted": comparison.interrupted,

@@ -17,6 +17,7 @@ from manumatic.compare.candidates import Candidate, count_parameters
 from manumatic.compare.folds import Folds
 from manumatic.compare.metric import Metric
 from manumatic.compare.problem import Problem
+from manumatic.doctor.finding import facts_of
 from manumatic.show.text import decimals
 
 MOST_POINTS = 400  # of a loss curve
@@ -199,6 +200,7 @@ def _trace(net: Any) -> dict[str, Any]:
     return {
         "curves": {part: points for part, points in curves.items() if points},
         "logbook": [list(entry) for entry in net.logbook_],
+        "findings": facts_of(net.findings_),
         "epochs": getattr(net, "n_iter_", None),
     }
 

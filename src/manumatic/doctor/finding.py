@@ -1,6 +1,6 @@
 """Findings: what the doctor has to say, in one sentence with the user's own numbers."""
 
-__all__ = ["CODES", "Finding", "Findings", "ignore", "is_ignored"]
+__all__ = ["CODES", "Finding", "Findings", "facts_of", "ignore", "is_ignored"]
 
 import html
 from collections.abc import Iterable
@@ -111,14 +111,21 @@ class Findings(list[Finding]):
         """A pandas DataFrame with the columns code, severity, message, fix."""
         import pandas as pd
 
-        rows = [(f.code, f.severity, f.message, f.fix) for f in self]
-        return pd.DataFrame(rows, columns=["code", "severity", "message", "fix"])
+        return pd.DataFrame(facts_of(self), columns=["code", "severity", "message", "fix"])
 
     def __str__(self) -> str:
         return "\n".join(map(str, self)) or "no findings"
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def facts_of(findings: Iterable[Finding]) -> list[dict[str, str]]:
+    """Findings as plain dicts, for JSON and pages."""
+    return [
+        {"code": f.code, "severity": f.severity, "message": f.message, "fix": f.fix}
+        for f in findings
+    ]
 
 
 # --- codes that nobody wants to hear -------------------------------------------------------------

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from manumatic.doctor.after import seen_before
+from manumatic.doctor.finding import facts_of
 from manumatic.errors import ComponentError, DataError, DivergedError
 from manumatic.gears.assemble import assemble
 from manumatic.gears.books import settle
@@ -269,10 +270,11 @@ class Net(CallbackSupportMixin, BaseEstimator):
         diagram = str(super()._html_repr())
         if not hasattr(self, "model_"):
             return diagram
-        found = [(f.code, f.severity, f.message, f.fix) for f in self.findings_]
         history = self.history_
         losses = {part: [v for _, v in history.curve("loss", part)] for part in ("train", "valid")}
-        return diagram + render_net(type(self).__name__, self._told, losses, found)
+        return diagram + render_net(
+            type(self).__name__, self._told, losses, facts_of(self.findings_)
+        )
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")

@@ -15,7 +15,7 @@ def render_net(
     name: str,
     parts: Mapping[str, str],
     losses: Mapping[str, Sequence[float]],
-    findings: Sequence[tuple[str, str, str, str]],
+    findings: Sequence[Mapping[str, str]],
 ) -> str:
     """The card: gear, five components, the loss on one line, findings.
 
@@ -27,7 +27,8 @@ def render_net(
         A line for each of the five components.
     losses : mapping
         ``{"train": [loss of each epoch], "valid": [...]}``, either of them empty.
-    findings : sequence of (code, severity, message, fix)
+    findings : sequence of mapping
+        Each with code, severity, message and fix.
 
     Returns
     -------
