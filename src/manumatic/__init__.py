@@ -13,20 +13,35 @@ __all__ = [
     "DataError",
     "DivergedError",
     "EjectError",
+    "GraphDisplay",
+    "JSONLines",
+    "LearningRateDisplay",
     "Loop",
     "Loss",
+    "LossCurveDisplay",
+    "MLflow",
     "ManumaticError",
     "MissingExtra",
     "Model",
     "Optimizer",
     "Regressor",
+    "Sweep",
+    "TensorBoard",
     "Training",
+    "WandB",
     "Watch",
+    "WeightTrajectoryDisplay",
     "__version__",
     "compare",
     "datasets",
+    "diagnose",
     "explain",
     "ignore",
+    "input_gradients",
+    "integrated_gradients",
+    "listen",
+    "summary",
+    "sweep",
 ]
 
 import sys
@@ -38,8 +53,10 @@ if TYPE_CHECKING:
     from manumatic import datasets as datasets
     from manumatic.compare.contest import Comparison as Comparison
     from manumatic.compare.contest import compare as compare
+    from manumatic.doctor.diagnose import diagnose as diagnose
     from manumatic.doctor.explain import explain as explain
     from manumatic.doctor.finding import ignore as ignore
+    from manumatic.doctor.listen import listen as listen
     from manumatic.errors import ComponentError as ComponentError
     from manumatic.errors import DataError as DataError
     from manumatic.errors import DivergedError as DivergedError
@@ -49,12 +66,25 @@ if TYPE_CHECKING:
     from manumatic.gears.automatic import Classifier as Classifier
     from manumatic.gears.automatic import Regressor as Regressor
     from manumatic.gears.manual import Training as Training
+    from manumatic.inspection.gradients import input_gradients as input_gradients
+    from manumatic.inspection.gradients import integrated_gradients as integrated_gradients
+    from manumatic.inspection.graph import GraphDisplay as GraphDisplay
+    from manumatic.inspection.graph import summary as summary
+    from manumatic.inspection.learning_rate import LearningRateDisplay as LearningRateDisplay
+    from manumatic.inspection.loss_curve import LossCurveDisplay as LossCurveDisplay
+    from manumatic.inspection.sweep import Sweep as Sweep
+    from manumatic.inspection.sweep import sweep as sweep
+    from manumatic.inspection.trajectory import WeightTrajectoryDisplay as WeightTrajectoryDisplay
     from manumatic.parts.components import Data as Data
     from manumatic.parts.components import Loop as Loop
     from manumatic.parts.components import Loss as Loss
     from manumatic.parts.components import Model as Model
     from manumatic.parts.components import Optimizer as Optimizer
+    from manumatic.watch.loggers import JSONLines as JSONLines
+    from manumatic.watch.services import MLflow as MLflow
+    from manumatic.watch.services import WandB as WandB
     from manumatic.watch.spec import Watch as Watch
+    from manumatic.watch.tensorboard import TensorBoard as TensorBoard
 
     __version__: str
 
@@ -66,18 +96,33 @@ HOME = {
     "DataError": "manumatic.errors",
     "DivergedError": "manumatic.errors",
     "EjectError": "manumatic.errors",
+    "GraphDisplay": "manumatic.inspection.graph",
+    "JSONLines": "manumatic.watch.loggers",
+    "LearningRateDisplay": "manumatic.inspection.learning_rate",
     "Loop": "manumatic.parts.components",
     "Loss": "manumatic.parts.components",
+    "LossCurveDisplay": "manumatic.inspection.loss_curve",
+    "MLflow": "manumatic.watch.services",
     "ManumaticError": "manumatic.errors",
     "MissingExtra": "manumatic.errors",
     "Model": "manumatic.parts.components",
     "Optimizer": "manumatic.parts.components",
     "Regressor": "manumatic.gears.automatic",
+    "Sweep": "manumatic.inspection.sweep",
+    "TensorBoard": "manumatic.watch.tensorboard",
     "Training": "manumatic.gears.manual",
+    "WandB": "manumatic.watch.services",
     "Watch": "manumatic.watch.spec",
+    "WeightTrajectoryDisplay": "manumatic.inspection.trajectory",
     "compare": "manumatic.compare.contest",
+    "diagnose": "manumatic.doctor.diagnose",
     "explain": "manumatic.doctor.explain",
     "ignore": "manumatic.doctor.finding",
+    "input_gradients": "manumatic.inspection.gradients",
+    "integrated_gradients": "manumatic.inspection.gradients",
+    "listen": "manumatic.doctor.listen",
+    "summary": "manumatic.inspection.graph",
+    "sweep": "manumatic.inspection.sweep",
 }
 
 

@@ -141,7 +141,6 @@ def test_a_name_loads_no_torch() -> None:
         ("randomforestclasifier", " Did you mean 'RandomForestClassifier'?"),
         ("tensor", " Did you mean 'tensors'?"),
         ("Clasifier", " Did you mean 'Classifier'?"),
-        ("MM201", ""),
         ("", ""),
     ],
 )

@@ -1,4 +1,4 @@
-"""``explain(LinearRegression)``: what its ``fit`` hides, in the words of the five components."""
+"""``explain(LinearRegression)``: what its ``fit`` hides; ``explain("MM201")``: what is found."""
 
 __all__ = ["Explanation", "explain"]
 
@@ -15,6 +15,8 @@ import numpy as np
 import sklearn
 from sklearn.base import BaseEstimator
 
+from manumatic.doctor.finding import CODES
+from manumatic.doctor.handbook import FINDINGS, contents, page_as_text
 from manumatic.doctor.pages.linear import CHOICES, LINEAR, Page
 from manumatic.doctor.pages.predictors import PREDICTORS
 from manumatic.doctor.pages.topics import TOPICS
@@ -24,6 +26,7 @@ from manumatic.logbook import PARTS
 
 WIDTH = 92
 OWN = ("Classifier", "Regressor")
+AUTOMATIC = "manumatic.gears.automatic"  # stands behind this page and is known by name only
 PAGES = {
     name: page
     for pages in (LINEAR, PREDICTORS, TRANSFORMERS)
@@ -57,19 +60,20 @@ class Explanation(str):
 
 
 def explain(subject: Any) -> Explanation:
-    """Say what ``fit`` hides, or what a topic is about.
+    """Say what ``fit`` hides, what a topic is about, or what a finding of the doctor means.
 
     Parameters
     ----------
     subject : str, class or estimator
         A scikit-learn class, its name, or an instance, whose own parameters then count; manumatic's
-        ``Classifier`` or ``Regressor``, fitted or not; or a topic: "fit", "tensors", "autograd",
-        "module", "data", "debug", "stability".
+        ``Classifier`` or ``Regressor``, fitted or not; a topic: "fit", "tensors", "autograd",
+        "module", "data", "debug", "stability"; or the code of a finding, "MM201". "findings" lists
+        the codes.
 
     Returns
     -------
     Explanation
-        A str. For a topic, ``.code`` is a program that runs.
+        A str. For a topic or a finding, ``.code`` is a program that runs.
 
     Raises
     ------
@@ -83,6 +87,8 @@ def explain(subject: Any) -> Explanation:
     LinearRegression: what fit hides
     >>> print(explain("LinearRegression").splitlines()[2])
     Least squares, solved exactly in one go: no gradients, no epochs.
+    >>> print(explain("MM201").splitlines()[0])
+    MM201 issue: target (n,) beside output (n, 1)
     """
     if isinstance(subject, str):
         subject = _by_name(subject)
@@ -91,11 +97,14 @@ def explain(subject: Any) -> Explanation:
     kind = subject if isinstance(subject, type) else type(subject)
     if not (issubclass(kind, BaseEstimator) and hasattr(kind, "fit")):
         raise ComponentError(
-            f"explain knows scikit-learn's estimators, manumatic's and {', '.join(TOPICS)}; "
-            f"got {subject!r}"
+            f"explain knows scikit-learn's estimators, manumatic's, {', '.join(TOPICS)} and "
+            f"findings; got {subject!r}"
         )
-    if any(base.__module__ == "manumatic.gears.automatic" for base in kind.__mro__):
-        return _own(subject, kind)
+    if any(base.__module__ == AUTOMATIC for base in kind.__mro__):
+        instance = None if isinstance(subject, type) else subject
+        if instance is not None and hasattr(instance, "logbook_"):
+            return _logbook(kind.__name__, instance.logbook_)
+        return _own(kind.__name__, _parameters(instance, kind))
     return _estimator(subject, kind)
 
 
@@ -103,25 +112,37 @@ def explain(subject: Any) -> Explanation:
 
 
 def _by_name(name: str) -> Any:
-    """A topic's explanation or an estimator's class."""
+    """The explanation of a topic, finding or own estimator; or a class of scikit-learn's."""
     word = name.strip()
     if word.lower() in TOPICS:
         topic = TOPICS[word.lower()]
         code = topic.code.strip() + "\n"
         parts = [topic.title, _paragraphs(topic.text), textwrap.indent(code, "    ")]
         return Explanation("\n\n".join(parts).rstrip(), code)
+    if word.lower() in ("doctor", "findings"):
+        return Explanation(contents())
+    if re.fullmatch(r"mm\d+", word, re.IGNORECASE):
+        return _finding(word.upper())
     if word.capitalize() in OWN:
-        # imported here, because it brings torch, which no other page needs
-        return getattr(import_module("manumatic.gears.automatic"), word.capitalize())
+        return _own(word.capitalize(), dict.fromkeys(PARTS, "auto"))
     known = _scikit_learn()
     same = {known_name.lower(): known_name for known_name in known}
     if word.lower() in same:
         return known[same[word.lower()]]
     near = nearest(word, [*TOPICS, *OWN, *known]) or nearest(word.capitalize(), known)
     raise ComponentError(
-        f"nothing is known about {name!r}; give a topic ({', '.join(TOPICS)}) or the name of a "
-        f"scikit-learn estimator.{near}"
+        f"nothing is known about {name!r}; give a topic ({', '.join(TOPICS)}, findings) or the "
+        f"name of a scikit-learn estimator.{near}"
     )
+
+
+def _finding(code: str) -> Explanation:
+    if code not in CODES:
+        raise ComponentError(
+            f'no finding has the code {code!r}; explain("findings") lists them.'
+            f"{nearest(code, CODES)}"
+        )
+    return Explanation(page_as_text(code), FINDINGS[code].code.strip() + "\n")
 
 
 def _scikit_learn() -> dict[str, type]:
@@ -271,16 +292,18 @@ def _unknown(subject: Any, kind: type, parameters: Mapping[str, Any]) -> Explana
 # --- manumatic ---------------------------------------------------------------------------------
 
 
-def _own(subject: Any, kind: type) -> Explanation:
-    """The five components as given; of a fitted estimator, its logbook."""
-    if not isinstance(subject, type) and hasattr(subject, "logbook_"):
-        lines = [f"{kind.__name__}: what this fit did", ""]
-        book = sorted(subject.logbook_, key=lambda entry: PARTS.index(entry.part))
-        lines += [_row(part, f"{did} ({why})") for part, did, why in book]
-        if not subject.logbook_:
-            lines.append("Nothing was left for it to decide: all components were given.")
-        return Explanation("\n".join(lines))
-    parameters = _parameters(None if isinstance(subject, type) else subject, kind)
+def _logbook(name: str, logbook: Any) -> Explanation:
+    """What a fitted estimator decided."""
+    lines = [f"{name}: what this fit did", ""]
+    book = sorted(logbook, key=lambda entry: PARTS.index(entry.part))
+    lines += [_row(part, f"{did} ({why})") for part, did, why in book]
+    if not logbook:
+        lines.append("Nothing was left for it to decide: all components were given.")
+    return Explanation("\n".join(lines))
+
+
+def _own(name: str, parameters: Mapping[str, Any]) -> Explanation:
+    """The five components as given."""
     decides = {
         "data": "how the columns are encoded and scaled, rows held out, rows a batch",
         "model": "a network that fits the columns, images or texts",
@@ -288,7 +311,7 @@ def _own(subject: Any, kind: type) -> Explanation:
         "optimizer": "the rule and learning rate that turn gradients into new weights",
         "loop": "how many epochs, and when to stop",
     }
-    lines = [f"{kind.__name__}: what fit hides", ""]
+    lines = [f"{name}: what fit hides", ""]
     lines.append(_wrap("A training loop in PyTorch, with gradients by autograd and minibatches."))
     lines.append("")
     for part in PARTS:

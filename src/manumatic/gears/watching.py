@@ -108,6 +108,8 @@ class Watcher:
         if self.open:
             self.open = False
             last = {f"{row.name}/{row.part}": row.value for row in state.history}
+            if ended == "diverged":  # the epoch that is missing
+                last["loss/train"] = math.nan
             for logger in self.loggers:
                 if hasattr(logger, "close"):
                     logger.close(last)

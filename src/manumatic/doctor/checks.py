@@ -1,0 +1,36 @@
+"""Which checks run when."""
+
+__all__ = ["DEEP", "FIRST", "QUICK"]
+
+from manumatic.doctor.case import Check
+from manumatic.doctor.data import missing, unscaled, wrong_labels, wrong_types
+from manumatic.doctor.model import (
+    double_softmax,
+    far_first_loss,
+    mixed_rows,
+    restless_predictions,
+    stretched_target,
+    tiny_batches,
+)
+from manumatic.doctor.stability import too_fast
+from manumatic.doctor.trial import not_learned_by_heart, unfindable_class, wrong_device
+from manumatic.doctor.weights import untrained_weights
+
+# They hold their peace where a model cannot run on the rows at all.
+FIRST: tuple[Check, ...] = (
+    missing,
+    wrong_types,
+    wrong_labels,
+    unscaled,
+    stretched_target,
+    double_softmax,
+    untrained_weights,
+    mixed_rows,
+    far_first_loss,
+    restless_predictions,
+    tiny_batches,
+)
+# Before every fit: about a millisecond on the CPU for a small network.
+QUICK: tuple[Check, ...] = (*FIRST, too_fast)
+# When diagnose is asked: they copy the model, and train and move the copy.
+DEEP: tuple[Check, ...] = (not_learned_by_heart, wrong_device, unfindable_class)

@@ -1,0 +1,1 @@
+"""Reading a script without running it: what it says about its training."""
