@@ -21,7 +21,7 @@ def test_a_report_on_a_classifier():
     report = skore.EstimatorReport(net, X_train=X, y_train=y, X_test=X_test, y_test=y_test)
     assert report.metrics.accuracy() == pytest.approx(report.estimator_.score(X_test, y_test))
     fitted = skore.EstimatorReport(report.estimator_, X_test=X_test, y_test=y_test)
-    assert min(fitted.metrics.roc_auc().values()) > 0.9
+    assert min(fitted.metrics.roc_auc().values()) > 0.7
 
 
 def test_a_report_on_a_regressor():

@@ -10,11 +10,18 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from manumatic.cli import compare, eject, explain, info
+from manumatic.cli import compare, doctor, eject, explain, info, sweep
 from manumatic.cli.table import UsageError
 from manumatic.errors import ComponentError, DataError, DivergedError, EjectError, ManumaticError
 
-COMMANDS = {"compare": compare, "eject": eject, "explain": explain, "info": info}
+COMMANDS = {
+    "compare": compare,
+    "doctor": doctor,
+    "eject": eject,
+    "explain": explain,
+    "info": info,
+    "sweep": sweep,
+}
 # which error ends with which code; the first that fits counts
 CODES: list[tuple[type[ManumaticError], int]] = [
     (UsageError, 2),
@@ -26,12 +33,15 @@ CODES: list[tuple[type[ManumaticError], int]] = [
 ]
 INTERRUPTED = 130
 EPILOG = """exit codes:
-  0 ok, 1 unexpected, 2 usage, 3 data unusable, 4 training diverged, 130 interrupted
+  0 ok, 1 unexpected, 2 usage, 3 data unusable, 4 training diverged,
+  5 doctor --strict found an issue, 130 interrupted
 
 examples:
   manumatic compare                              bundled data: which gear, and why
   manumatic compare flats.csv --target rent      your data, a report in manumatic-out/
+  manumatic doctor train.py                      mistakes in a script, without running it
   manumatic eject flats.csv --target rent -o train.py
+  manumatic sweep                                three learning rates, and why one explodes
 """
 
 

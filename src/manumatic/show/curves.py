@@ -4,7 +4,6 @@ __all__ = ["curve_chart", "sparkline", "spread", "thinned"]
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from itertools import groupby
 
 from manumatic.show.frame import Axis, Place, Scale, drawing, hint, short, stroke, ticks, words
@@ -23,8 +22,9 @@ def curve_chart(
     value: str = "loss",
     best: tuple[str, int] | None = None,
     targets: Mapping[str, float] | None = None,
+    log: bool | None = None,
 ) -> str:
-    """Values over the epochs; a logarithmic axis where they fall far.
+    """Values over the epochs.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ def curve_chart(
         The point to mark.
     targets : mapping, optional
         ``{curve: value}``: dashed lines to arrive at.
+    log : bool, optional
+        A logarithmic axis; by default where the values fall far.
 
     Returns
     -------
@@ -49,22 +51,23 @@ def curve_chart(
     >>> "best epoch 1: 4" in picture
     True
     """
-    curves = {name: curve for name, curve in curves.items() if _finite(curve)}
+    given, curves = curves, {name: curve for name, curve in curves.items() if _finite(curve)}
     if not curves:
         return ""
     names = {name: _aim(name, targets) for name in curves}
     right = WIDE - 12 - LETTER * max(map(len, names.values()))
-    epochs = [epoch for curve in curves.values() for epoch, _ in curve]
+    epochs = [epoch for curve in given.values() for epoch, _ in curve]
     values = [v for curve in curves.values() for _, v in _finite(curve)]
     x = Scale((min(epochs), max(epochs)), LEFT, right)
-    y = Axis([*values, *(targets or {}).values()], BOTTOM, TOP, most=5)
+    y = Axis([*values, *(targets or {}).values()], BOTTOM, TOP, log=log, most=5)
     marks = _frame(x, y, value)
     for name, aim in (targets or {}).items():
         marks.append(stroke(f"aim {_tone(name, curves)}", LEFT, y(aim), right, y(aim)))
     for name, curve in curves.items():
         fewer = thinned(curve, MOST // max(2, len(curves)))
         marks.append(_line(x, y, f"curve {_tone(name, curves)}", fewer, _way(name, curve)))
-        marks += _gaps(x, name, fewer)
+    for name, curve in given.items():
+        marks += _gaps(x, name, thinned(curve))
     marks += _best(x, y, best, curves) if best else []
     heights = spread([y(_finite(curve)[-1][1]) for curve in curves.values()], 13, TOP, BOTTOM)
     for (name, text), height in zip(names.items(), heights, strict=True):
@@ -176,9 +179,9 @@ def _frame(x: Scale, y: Axis, value: str) -> list[str]:
 
 def _line(x: Scale, y: Axis, kind: str, curve: Curve, title: str) -> str:
     parts = [" ".join(f"{x(e)},{y(v)}" for e, v in run) for finite, run in _runs(curve) if finite]
-    # z: a point alone is a dot
-    path = "".join(f"M{part}" if " " in part else f"M{part}z" for part in parts)
-    return f'<path class="{escape(kind)}" d="{path}">{hint(title)}</path>'
+    path = "".join(f"M{part}" if " " in part else f"M{part}z" for part in parts)  # z: a dot
+    lone = "" if " " in path else " lone"
+    return f'<path class="{kind}{lone}" d="{path}">{hint(title)}</path>'
 
 
 def _gaps(x: Scale, name: str, curve: Curve) -> list[str]:
