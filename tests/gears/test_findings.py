@@ -63,6 +63,13 @@ class Normed(nn.Sequential):
         )
 
 
+class Dropping(nn.Sequential):
+    """Dropout, and nothing wrong."""
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(nn.Linear(in_features, 16), nn.Dropout(0.5), nn.Linear(16, out_features))
+
+
 class Dead(nn.Sequential):
     """A layer whose units start far below 0."""
 
@@ -236,3 +243,44 @@ def test_the_doctor_changes_nothing(model, monkeypatch):
     alone = net.fit(rows, labels).model_.state_dict()
     assert net.findings_ == []
     assert all(torch.equal(watched[name], alone[name]) for name in alone)
+
+
+# --- a loop of one's own -------------------------------------------------------------------------
+
+
+def drive(training, steps, zero=True):
+    """The loop that a reader of the README writes."""
+    for _ in range(steps):
+        for rows, target in training.data:
+            loss = training.loss(training.model(rows), target)
+            if zero:
+                training.optimizer.zero_grad()
+            loss.backward()
+            training.optimizer.step()
+
+
+def test_a_loop_by_hand_is_listened_to(study_hours):
+    training = hours_net().manual(*study_hours)
+    drive(training, 3, zero=False)
+    assert "own norm 321.8, used 743.2" in said(training.findings, "MM303")
+    net = training.automatic()
+    assert "MM303" in net.findings_.codes
+    assert not net.model_._forward_hooks
+
+
+def test_a_right_loop_by_hand_is_the_same_with_and_without_ears(study_hours):
+    by_hand, ours = hours_net().manual(*study_hours), hours_net().manual(*study_hours)
+    drive(by_hand, 20)
+    ours.run(epochs=20)
+    assert torch.equal(by_hand.model.weight, ours.model.weight)
+    assert by_hand.findings == []
+    by_hand.run(epochs=1)  # back in our own loop
+    assert not by_hand.model._forward_hooks
+
+
+def test_predicting_by_hand_with_dropout_on():
+    training = iris_net(Dropping).manual(X, Y)
+    drive(training, 1)
+    with torch.no_grad():
+        training.model(training.data.X)
+    assert "Dropout" in said(training.findings, "MM402")

@@ -107,18 +107,24 @@ def _read(script: str | Path) -> Iterator[Finding]:
 
 
 def _run_down(training: Any) -> Iterator[Finding]:
-    yield from _examined(case_of(training))
+    whole = None if training.loop.clip_norm else case_of(training, limit=None)
+    yield from _examined(case_of(training), whole)
     spec = training.facts.model
     if not isinstance(spec.net, nn.Module):
         yield from drawn_elsewhere(lambda: build_model(spec))
 
 
-def _examined(case: Case) -> Iterator[Finding]:
-    """What is quickly seen; where it says why nothing can run or learn, that is enough."""
+def _examined(case: Case, whole: Case | None) -> Iterator[Finding]:
+    """What is quickly seen; where it says why nothing can run or learn, that is enough.
+
+    The stability limit is that of all rows, ``whole``; None where it does not count.
+    """
     found = examine(case, FIRST)
     yield from found
     if REASONS.isdisjoint(finding.code for finding in found):
-        yield from examine(case, (_runs, too_fast, *DEEP))
+        yield from examine(case, (_runs, *DEEP))
+        if whole is not None:
+            yield from examine(whole, [too_fast])
 
 
 def _runs(case: Case) -> Iterator[Finding]:
@@ -159,7 +165,7 @@ def _plain(subject: Any, X: Any, y: Any, loss: Any, optimizer: Any) -> Iterator[
     case = Case(model, rows, target, batch_size=batch_size, shuffle=shuffle, columns=_columns(X))
     if len(target):
         case = replace(case, loss=_loss(loss), optimizer=_optimizer(optimizer, model))
-    yield from _examined(case)
+    yield from _examined(case, case)
 
 
 def _columns(X: Any) -> list[str] | None:
@@ -211,18 +217,20 @@ def _text(word: str, values: Any) -> Finding:
 # --- a training ----------------------------------------------------------------------------------
 
 
-def case_of(training: Any) -> Case:
-    """The case that the manual gear makes: up to 256 rows of its data, and its components.
+def case_of(training: Any, limit: int | None = LOOK) -> Case:
+    """The case that the manual gear makes: rows of its data, and its components.
 
     Parameters
     ----------
     training : Training
         Anything with ``data``, ``model``, ``loss``, ``optimizer`` and ``facts``.
+    limit : int or None
+        About so many rows; None for all that are in memory.
     """
     data, facts = training.data, training.facts
     preprocess = facts.data.preprocess
     if isinstance(data, Batches):
-        most = _most(data.n_rows, data.batch_size, LOOK)
+        most = None if limit is None else _most(data.n_rows, data.batch_size, limit)
         X, y, *weight = (tensor[:most] for tensor in data.tensors)
         batch_size = data.batch_size
     else:

@@ -77,10 +77,14 @@ class Listener:
     """
 
     def __init__(
-        self, model: nn.Module, loss: Any = None, optimizer: torch.optim.Optimizer | None = None
+        self,
+        model: nn.Module,
+        loss: Any = None,
+        optimizer: torch.optim.Optimizer | None = None,
+        findings: Findings | None = None,
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
-        self.findings = Findings()
+        self.findings = Findings() if findings is None else findings
         self.handles: list[Any] = []
         self.fickle: list[tuple[str, nn.Module]] = []
         self.gradients = _Gradients(model, self.findings)
@@ -97,6 +101,11 @@ class Listener:
             self.handles.append(self.loss.register_forward_hook(self._heard_loss))
         self.gradients.open()
         return self
+
+    @property
+    def parts(self) -> tuple[Any, Any, Any]:
+        """What is listened to."""
+        return self.model, self.loss, self.optimizer
 
     def __exit__(
         self,

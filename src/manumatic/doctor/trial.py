@@ -26,7 +26,7 @@ from manumatic.doctor.weights import hidden_weights
 
 STEPS = 100
 RATES = (1e-2, 1e-3)  # of a transformer the first is too much
-SECONDS = 0.3  # of this thread; a model that needs more gets no verdict
+SECONDS = 0.15  # of this thread, a rate; a model that needs more gets no verdict
 ROWS = 16
 NORMS = nn.modules.batchnorm._BatchNorm
 TORCH = Path(torch.__file__).parent
@@ -52,9 +52,9 @@ def not_learned_by_heart(case: Case) -> Iterator[Finding]:
     if batch is None or chance is None:
         return
     enough = 0.8 * chance  # a sound net may be slow; a broken one stays at 0.9 and more
-    least, until = chance, time.thread_time() + SECONDS
+    least = chance
     for lr in RATES:
-        least = min(least, _train(case, batch, lr, enough, until))
+        least = min(least, _train(case, batch, lr, enough))
         if least <= enough:
             return
     said = (
@@ -103,7 +103,7 @@ def _chance(case: Case, X: Tensor, *rest: Tensor) -> float | None:
     return found.item() if found is not None and found.item() > least else None
 
 
-def _train(case: Case, batch: list[Tensor], lr: float, enough: float, until: float) -> float:
+def _train(case: Case, batch: list[Tensor], lr: float, enough: float) -> float:
     """The least loss of a copy; 0 where no verdict is possible."""
     model = twin(case.model)
     if model is None:
@@ -120,7 +120,8 @@ def _train(case: Case, batch: list[Tensor], lr: float, enough: float, until: flo
         losses.append(float("nan") if value is None else value.item())
         return value
 
-    for _ in range(STEPS):
+    until = math.inf
+    for step in range(STEPS):
         found = slopes(model, X, loss, weights)
         if found is None or math.isnan(losses[-1]) or time.thread_time() > until:
             return 0.0
@@ -129,6 +130,8 @@ def _train(case: Case, batch: list[Tensor], lr: float, enough: float, until: flo
         for weight, slope in zip(weights, found, strict=True):
             weight.grad = slope
         optimizer.step()
+        if step == 0:  # the first of a process imports half of torch
+            until = time.thread_time() + SECONDS
     return min(losses)
 
 

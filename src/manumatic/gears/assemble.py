@@ -23,8 +23,9 @@ from manumatic.gears.choices import (
     choose_seed,
 )
 from manumatic.gears.facts import Earlier, Facts, Found, Specs, State
+from manumatic.gears.handover import steps
 from manumatic.gears.manual import Training
-from manumatic.gears.prepare import Rows, class_weights, prepare_rows
+from manumatic.gears.prepare import Rows, class_weights
 from manumatic.gears.stream import encode_targets, open_stream, refuse_weights
 from manumatic.gears.swap import fit_loss
 from manumatic.logbook import PARTS, Logbook
@@ -79,7 +80,7 @@ def _in_memory(
         train, valid = _hold_out(spec, rows, task, seed, logbook)
     if earlier is None:
         scaled = fits_scaled_target(as_loss(specs.loss))
-        preparation, inputs, targets = prepare_rows(
+        preparation, inputs, targets = steps.prepare(
             spec, train, task=task, scale_target=scaled, seed=seed, logbook=logbook
         )
         task = replace(task, in_shape=tuple(inputs.shape[1:]))
@@ -163,7 +164,8 @@ def _hold_out(spec: Data, rows: Rows, task: Task, seed: int, logbook: Logbook) -
 
 
 def _tensors(inputs: Tensor, targets: np.ndarray, rows: Rows) -> tuple[Tensor, ...]:
-    target = torch.from_numpy(np.ascontiguousarray(targets))
+    # a copy where the user's array may not be written to: torch has no such tensors
+    target = torch.from_numpy(np.require(targets, requirements=["C", "W"]))
     if rows.weight is None:
         return inputs, target
     return inputs, target, torch.from_numpy(rows.weight.astype(np.float32))
@@ -196,6 +198,7 @@ def _build(
         sample=found.sample,
         model=model_spec,
         was_lazy=lazy,
+        fresh=earlier is None and not isinstance(model_spec.net, nn.Module),
         loss=specs.loss,
         optimizer=optimizer,
         device=device,

@@ -22,12 +22,12 @@ from manumatic.doctor.after import (
     worse_than_chance,
 )
 from manumatic.doctor.case import examine
-from manumatic.doctor.checks import QUICK
+from manumatic.doctor.checks import FIRST
 from manumatic.doctor.course import Course, chance
 from manumatic.doctor.diagnose import case_of
 from manumatic.doctor.driving import Divergence, dead_units, diverging, plateau, update_ratios
 from manumatic.doctor.finding import Finding
-from manumatic.doctor.stability import stability_limit
+from manumatic.doctor.stability import stability_limit, too_fast
 from manumatic.parts.data import Batches
 from manumatic.parts.optimizer import torch_class, wants_closure
 
@@ -44,13 +44,15 @@ class Checkup:
 
     def before(self, training: Any) -> Iterator[Finding]:
         """Before the first step."""
-        yield from examine(case_of(training), QUICK)
+        yield from examine(case_of(training), FIRST)
+        if training.loop.clip_norm is None:  # what is clipped does not explode
+            yield from examine(case_of(training, limit=None), [too_fast])
         data = training.data
         if isinstance(data, Batches):
             yield from sorted_batches(data.y.cpu().numpy(), data.batch_size, data.shuffle)
         weights = dict(training.model.named_parameters())
         small = sum(weight.numel() for weight in weights.values()) <= MOST_WEIGHTS
-        if small and not wants_closure(training.optimizer):
+        if small and training.facts.fresh and not wants_closure(training.optimizer):
             matrices = {name: weight for name, weight in weights.items() if weight.ndim > 1}
             self.first = {name: weight.detach().clone() for name, weight in matrices.items()}
 
@@ -98,7 +100,7 @@ def _course(training: Any, ended: str) -> Course:
         lr=lr,
         final_lr=float(group["lr"]),
         optimizer=torch_class(training.optimizer).__name__,
-        limit=stability_limit(case_of(training)) if grown else None,
+        limit=stability_limit(case_of(training, limit=None)) if grown else None,
         chance=chance(training.loss, *train) if train else None,
         valid_chance=chance(training.loss, *train, on=valid) if train and valid else None,
         kind=facts.task.kind,

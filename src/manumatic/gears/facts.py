@@ -101,6 +101,7 @@ class Facts:
     encode: Callable[[Any], Any]
     out_shape: tuple[int, ...] = ()  # of one raw output
     was_lazy: bool = False  # the model took its shapes from the sample
+    fresh: bool = True  # the weights have never been trained
     swapped: str = ""  # a component that was exchanged after the first step
     source: Any = None
     make: Callable[[Any], Any] | None = None

@@ -3,6 +3,7 @@
 __all__ = ["Part", "Training"]
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,7 @@ class Training:
         self.state = state
         self.steps: Iterator[Step] | None = None  # the loop under way; None after a swap
         self.watcher = Watcher(facts.watch, facts.verbose)
+        self.data.heard = partial(self.watcher.listen, self)
 
     def __repr__(self) -> str:
         rows = "\n".join(f"  {name:<9} {describe(part)}" for name, part in self.parts.items())
@@ -158,6 +160,7 @@ class Training:
     def automatic(self) -> Any:
         """Back in the automatic gear: a fitted estimator with these weights."""
         settle(self)
+        self.watcher.hush()
         assert self.facts.make is not None
         return self.facts.make(self)
 

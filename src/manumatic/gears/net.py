@@ -17,10 +17,11 @@ from manumatic.doctor.finding import facts_of
 from manumatic.errors import ComponentError, DataError, DivergedError
 from manumatic.gears.assemble import assemble
 from manumatic.gears.books import settle
-from manumatic.gears.callbacks import CallbackSupportMixin, drive, with_callbacks
+from manumatic.gears.callbacks import CallbackSupportMixin, with_callbacks
 from manumatic.gears.checkup import keys_of
 from manumatic.gears.choices import as_data, as_loop
 from manumatic.gears.facts import Earlier, Specs
+from manumatic.gears.handover import steps
 from manumatic.gears.manual import Training
 from manumatic.gears.reading import reader_of
 from manumatic.gears.swap import describe
@@ -93,7 +94,7 @@ class Net(CallbackSupportMixin, BaseEstimator):
         if keys is not None and earlier_keys is not None:
             training.findings.add(*seen_before(earlier_keys, keys))
         try:
-            drive(self, training, X, y, sample_weight)
+            steps.train(self, training, X, y, sample_weight)
         except (KeyboardInterrupt, DivergedError) as stop:
             if training.state.steps:  # what is finished is kept
                 if isinstance(stop, KeyboardInterrupt):
@@ -254,6 +255,8 @@ class Net(CallbackSupportMixin, BaseEstimator):
         self.preprocess_ = facts.preparation.preprocess
         self._preparation, self._task = facts.preparation, facts.task
         self._reader = reader_of(training.link, facts.task, facts.preparation)
+        # the shape of two rows, to trace the model with: one number in memory
+        self._sample = facts.sample.new_zeros(1).expand(2, *facts.sample.shape[1:])
         self._told = {name: describe(part) for name, part in training.parts.items()}
         if facts.task.classes is not None:
             self.classes_ = facts.task.classes

@@ -61,6 +61,8 @@ def _data(training: Any, data: Any) -> None:
         keys = keys_of(training.data), keys_of(data)
         if keys[0] is not None and keys[1] is not None:
             training.findings.add(*seen_before(keys[0], keys[1]))
+    if isinstance(data, Batches | Stream):
+        data.heard = functools.partial(training.watcher.listen, training)
     training.parts["data"] = data
     training.facts.source = None  # these rows are not the ones that came
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from manumatic.doctor.finding import Findings
+from manumatic.doctor.listen import Listener
 from manumatic.errors import ComponentError
 from manumatic.gears.checkup import Checkup
 from manumatic.gears.reading import reader_of
@@ -52,9 +53,25 @@ class Watcher:
         self.measured = self.recorded = -1  # the last epochs with metrics, with weights
         self.open = False
         self.checkup = Checkup()
+        self.listener: Listener | None = None  # while the user's own loop runs
+
+    def listen(self, training: Any) -> None:
+        """Somebody iterates over the data: a loop by hand, to which the doctor listens."""
+        parts = training.model, training.loss, training.optimizer
+        if self.listener is None or self.listener.parts != parts:
+            self.hush()
+            self.listener = Listener(*parts, findings=self.findings)
+            self.listener.__enter__()
+
+    def hush(self) -> None:
+        """Take the listener's hooks off the model."""
+        if self.listener is not None:
+            self.listener.close()
+            self.listener = None
 
     def begin(self, training: Any) -> None:
         """Before the loop starts, or starts again with another component."""
+        self.hush()
         self.tracked = list(_tracked(training.model, self.spec.patterns))
         if self.verbose:
             self.progress = Progress(training.loop.epochs, self.verbose)

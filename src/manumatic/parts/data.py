@@ -37,6 +37,8 @@ class Batches:
         With the epoch it decides the order.
     skip : int
         Batches of the next epoch that were seen before an interruption.
+    heard : callable or None
+        Called when somebody iterates: a loop written by hand, for our own asks for ``batches``.
     """
 
     tensors: tuple[Tensor, ...] = field(repr=False)
@@ -45,6 +47,7 @@ class Batches:
     seed: int = 0
     skip: int = field(default=0, repr=False)
     epoch: int = field(default=0, repr=False)
+    heard: Callable[[], None] | None = field(default=None, repr=False)
 
     @property
     def X(self) -> Tensor:
@@ -65,6 +68,8 @@ class Batches:
         return -(-self.n_rows // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        if self.heard is not None:
+            self.heard()
         for _, *batch in self.batches(self.epoch):
             yield tuple(batch)
         self.epoch += 1
@@ -102,6 +107,7 @@ class Stream:
     workers: int = 0
     skip: int = field(default=0, repr=False)
     epoch: int = field(default=0, repr=False)
+    heard: Callable[[], None] | None = field(default=None, repr=False)
     seen: int = field(default=sys.maxsize, repr=False)
 
     def __len__(self) -> int:
@@ -112,6 +118,8 @@ class Stream:
             return self.seen
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        if self.heard is not None:
+            self.heard()
         for _, *batch in self.batches(self.epoch):
             yield tuple(batch)
         self.epoch += 1
