@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from manumatic.doctor.finding import Finding
 from manumatic.doctor.reading.model import classes_of_models
-from manumatic.doctor.reading.source import DEEP, Source
-from manumatic.doctor.reading.tree import FUNCTION, Remark, argument, ranks, word
+from manumatic.doctor.reading.source import Source
+from manumatic.doctor.reading.tree import DEEP, FUNCTION, Remark, argument, ranks, word
 
 # these switch modes and set gradients back themselves
 FRAMEWORKS = (
@@ -26,6 +26,7 @@ def lasting_dropout(source: Source) -> Iterator[Remark]:
     yield from _untold(source)
     if _is_taken_care_of(source):
         return
+    trains = [part for part in source.tree.body if _has_backward(source, part)]
     seen: set[str] = set()
     for call in source.of(ast.Call):
         assert isinstance(call, ast.Call)
@@ -33,7 +34,7 @@ def lasting_dropout(source: Source) -> Iterator[Remark]:
         if not name or name in seen:
             continue
         silent = _without_gradients(source, call)
-        if not (_evaluates(source, call) if silent else _after_training(source, call)):
+        if not (_evaluates(source, call) if silent else _after_training(source, call, trains)):
             continue
         if noise := _noise(source, call.func):
             seen.add(name)
@@ -129,7 +130,7 @@ def _methods_called(node: ast.AST) -> Iterator[str]:
             yield below.func.attr
 
 
-def _after_training(source: Source, call: ast.Call) -> bool:
+def _after_training(source: Source, call: ast.Call, trains: list[ast.stmt]) -> bool:
     """In the script's own lines, below all that trains."""
     around = source.parents[call]
     if isinstance(around, ast.Call):
@@ -138,14 +139,13 @@ def _after_training(source: Source, call: ast.Call) -> bool:
             return False
     if source.scope(call) is not source.tree or isinstance(around, ast.Expr):
         return False
-    trains = [part for part in source.tree.body if _has_backward(source, part)]
     below = [part for part in trains if ranks(part) > ranks(call)]
     within = [part for part in trains if part in source.above(call)]
     return bool(trains) and not below and not within
 
 
 def _has_backward(source: Source, part: ast.stmt) -> bool:
-    if isinstance(part, (*FUNCTION, ast.ClassDef)):
+    if isinstance(part, (*FUNCTION, ast.ClassDef)) or "backward" not in source.calls:
         return False
     return "backward" in {*_attributes(source.reached(part))}
 

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator
 
 from manumatic.doctor.finding import Finding
-from manumatic.doctor.reading.source import DEEP, Bound, Source
-from manumatic.doctor.reading.tree import FUNCTION, Remark, argument, own, ranks, word
+from manumatic.doctor.reading.source import Bound, Source
+from manumatic.doctor.reading.tree import DEEP, FUNCTION, Remark, argument, own, ranks, word
 
 LOSSES = {
     "CrossEntropyLoss": ("softmax", "log_softmax"),

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from manumatic.doctor.finding import Finding
 from manumatic.doctor.reading.model import ends, losses, width
-from manumatic.doctor.reading.source import DEEP, Bound, Source
-from manumatic.doctor.reading.tree import Remark, word
+from manumatic.doctor.reading.source import Bound, Source
+from manumatic.doctor.reading.tree import DEEP, Remark, word
 
 TENSORS = {"torch.FloatTensor", "torch.Tensor", "torch.as_tensor", "torch.from_numpy"}
 ARRAYS = {"numpy.array", "numpy.asarray", "pandas.Series", "torch.tensor", *TENSORS}
@@ -52,14 +52,21 @@ def _flat(source: Source, node: ast.AST | None, deep: int = 0) -> bool:
         case ast.Attribute(value, "target"):  # load_diabetes().target
             makers = source.makers(value)
             return _loaded(source, makers) and not any(call.keywords for call in makers)
-        case ast.Call(ast.Attribute(value, name)) if name in KEEP and not source.origin(node.func):
-            return _flat(source, value, deep + 1)
-        case ast.Call(args=[first, *_]):
-            return source.short(node) in ARRAYS and _flat(source, first, deep + 1)
+        case ast.Call():
+            inner = _same_shape(source, node)
+            return inner is not None and _flat(source, inner, deep + 1)
         case ast.Name() | ast.Attribute():
             bounds = source.values(node)
             return bool(bounds) and all(_flat_bound(source, bound, deep + 1) for bound in bounds)
     return False
+
+
+def _same_shape(source: Source, call: ast.Call) -> ast.expr | None:
+    """``torch.tensor(y)`` and ``y.float()`` have the shape of y."""
+    func = call.func
+    if isinstance(func, ast.Attribute) and func.attr in KEEP and not source.origin(func):
+        return func.value
+    return call.args[0] if call.args and source.short(call) in ARRAYS else None
 
 
 def _loaded(source: Source, makers: list[ast.Call]) -> bool:

@@ -14,7 +14,6 @@ from manumatic.doctor.reading.tree import FUNCTION, Function, Tree, argument, ow
 # a model or loader that comes out of these is the one that went in
 SAME = {"cpu", "cuda", "double", "eval", "float", "half", "requires_grad_", "to", "train"}
 AROUND = {"torch.DataParallel", "torch.DistributedDataParallel", "torch.compile"}
-DEEP = 6  # steps from a name back to what made it
 
 
 class Bound(NamedTuple):
@@ -48,6 +47,7 @@ class Source(Tree):
         self.calls: dict[str, list[ast.Call]] = defaultdict(list)
         self.bound: dict[tuple[ast.AST, str], list[Bound]] = defaultdict(list)
         self.imports: dict[str, str] = {}
+        self.asked: set[ast.Call] = set()  # whose function is being looked for
         for node in self.nodes:
             self._note(node)
         plain = {name for name, known in self.functions.items() if not all(map(self.owner, known))}
@@ -88,35 +88,45 @@ class Source(Tree):
 
     # --- what stands behind them -------------------------------------------------------------
 
-    def made(self, node: ast.AST | None, deep: int = 0) -> list[ast.Call | None]:
+    def made(self, node: ast.AST | None) -> list[ast.Call | None]:
         """The calls that may have made this value; None among them: there are other ways."""
-        if deep > DEEP or node is None:
-            return [None]
-        if isinstance(node, ast.IfExp):
-            return self.made(node.body, deep + 1) + self.made(node.orelse, deep + 1)
-        if isinstance(node, ast.Call):
-            return self._made_by(node, deep)
-        ways = [way for bound in self.values(node) for way in self._ways(bound)]
-        return [call for way in ways for call in self.made(way, deep + 1)] or [None]
+        found: dict[ast.Call | None, None] = {}
+        seen: set[ast.AST] = set()
+        waiting: list[ast.AST | None] = [node]
+        while waiting:
+            node = waiting.pop()
+            if node in seen:  # model = model.to(device)
+                continue
+            before = self._before(node)
+            if isinstance(node, ast.Call) and not before:
+                found[node] = None
+            elif node is None or not before:
+                found[None] = None
+            else:
+                seen.add(node)
+                waiting += reversed(before)
+        return list(found)
 
     def makers(self, node: ast.AST | None) -> list[ast.Call]:
-        """The calls that made this value, each once; empty where there may be other ways."""
-        calls = list(dict.fromkeys(self.made(node)))
+        """The calls that made this value; empty where there may be other ways."""
+        calls = self.made(node)
         return [] if None in calls else [call for call in calls if call is not None]
 
-    def target(self, call: ast.Call, loose: bool = False, deep: int = 0) -> list[Function]:
+    def target(self, call: ast.Call, loose: bool = False) -> list[Function]:
         """The functions of the script that a call may run; loose: any method of that name."""
         func = call.func
         name = getattr(func, "attr", getattr(func, "id", ""))
         plain = isinstance(func, ast.Name)
         found = [f for f in self.functions.get(name, []) if plain == (self.owner(f) is None)]
-        if plain or not found or not isinstance(func, ast.Attribute) or self.origin(func):
-            return found if plain else []
-        if loose:
+        if plain or loose or not found or not isinstance(func, ast.Attribute):
             return found
         if isinstance(func.value, ast.Name) and func.value.id == "self":
             return [f for f in found if self.owner(f) is self.owner(call)] or found  # inherited
-        owners = [self.class_of(maker) for maker in self.made(func.value, deep + 1)]
+        if call in self.asked:  # x = x.next()
+            return []
+        self.asked.add(call)
+        owners = [self.class_of(maker) for maker in self.made(func.value)]
+        self.asked.remove(call)
         return [method for method in found if self.owner(method) in owners]
 
     def class_of(self, call: ast.Call | None) -> ast.ClassDef | None:
@@ -133,7 +143,7 @@ class Source(Tree):
         for below in found:  # grows on the way
             functions: list[Function] = []
             if isinstance(below, ast.Call):
-                functions = self.target(below, loose)
+                functions = [] if self.origin(below.func) else self.target(below, loose)
             elif loose and isinstance(below, ast.Name):
                 functions = self.functions.get(below.id, [])
             for function in functions:
@@ -142,19 +152,20 @@ class Source(Tree):
                     found += own(function)
         return found
 
-    def _made_by(self, call: ast.Call, deep: int) -> list[ast.Call | None]:
-        func = call.func
+    def _before(self, node: ast.AST | None) -> list[ast.expr | None]:
+        """The values that a value may be; of a call, what its function gives back."""
+        if isinstance(node, ast.IfExp):
+            return [node.body, node.orelse]
+        if not isinstance(node, ast.Call):
+            bounds = self.values(node) if node is not None else []
+            return [way for bound in bounds for way in self._ways(bound)]
+        func = node.func
         if isinstance(func, ast.Attribute) and func.attr in SAME and not self.origin(func):
-            return self.made(func.value, deep + 1)
-        if self.short(call) in AROUND and call.args:
-            return self.made(call.args[0], deep + 1)
-        given = [
-            back.value
-            for function in self.target(call, deep=deep + 1)
-            for back in own(function)
-            if isinstance(back, ast.Return)
-        ]
-        return [maker for value in given for maker in self.made(value, deep + 1)] or [call]
+            return [func.value]
+        if self.short(node) in AROUND and node.args:
+            return [node.args[0]]
+        inside = [below for function in self.target(node) for below in own(function)]
+        return [back.value for back in inside if isinstance(back, ast.Return)]
 
     def _ways(self, bound: Bound) -> list[ast.expr | None]:
         """The values of a name; of a parameter, what the script's calls give for it."""

@@ -1,6 +1,17 @@
 """A script as a tree: what stands inside what, and in which line."""
 
-__all__ = ["FUNCTION", "Function", "LOOP", "Remark", "Tree", "argument", "own", "ranks", "word"]
+__all__ = [
+    "DEEP",
+    "FUNCTION",
+    "Function",
+    "LOOP",
+    "Remark",
+    "Tree",
+    "argument",
+    "own",
+    "ranks",
+    "word",
+]
 
 import ast
 from collections.abc import Iterator
@@ -10,6 +21,7 @@ from manumatic.doctor.finding import Finding
 
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 LOOP = (ast.For, ast.AsyncFor, ast.While)
+DEEP = 6  # steps after which a trail is given up
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
