@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from manumatic.doctor.case import Case, examine
-from manumatic.doctor.checks import DEEP, QUICK
+from manumatic.doctor.checks import DEEP, FIRST
 from manumatic.doctor.model import (
     double_softmax,
     far_first_loss,
@@ -22,6 +22,7 @@ from manumatic.doctor.model import (
     stretched_target,
     tiny_batches,
 )
+from manumatic.doctor.stability import too_fast
 from manumatic.doctor.trial import (
     drawn_elsewhere,
     not_learned_by_heart,
@@ -572,7 +573,7 @@ def case_named(name: str) -> Case:
 
 @pytest.mark.parametrize("name", HEALTHY)
 def test_nothing_is_said_of_healthy_cases(name):
-    assert examine(case_named(name), (*QUICK, *DEEP)) == []
+    assert examine(case_named(name), (*FIRST, too_fast, *DEEP)) == []
 
 
 @pytest.mark.parametrize("name", ["batch norm", "memory", "embedding"])
@@ -585,7 +586,7 @@ def test_looking_changes_nothing(name):
     slopes = [weight.grad.clone() for weight in case.model.parameters()]
     modes, rows = [m.training for m in case.model.modules()], case.X.clone()
     drawn = torch.get_rng_state()
-    examine(case, (*QUICK, *DEEP))
+    examine(case, (*FIRST, too_fast, *DEEP))
     assert torch.equal(drawn, torch.get_rng_state())
     after = case.model.state_dict()
     assert all(torch.equal(weights[key], after[key]) for key in weights)

@@ -13,9 +13,10 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import manumatic as mm
 from manumatic.doctor.case import examine
-from manumatic.doctor.checks import QUICK
+from manumatic.doctor.checks import FIRST
 from manumatic.doctor.diagnose import case_of, diagnose
 from manumatic.doctor.finding import ignore
+from manumatic.doctor.stability import too_fast
 from manumatic.errors import ComponentError, DataError
 
 G = torch.Generator().manual_seed(0)
@@ -192,7 +193,7 @@ def test_the_case_of_a_training():
     assert case.X.data_ptr() == training.data.X.data_ptr()  # a view costs nothing
     assert case.model is training.model
     assert case.task.kind == "multiclass"
-    assert examine(case, QUICK) == []
+    assert examine(case, (*FIRST, too_fast)) == []
     weighted = mm.Classifier("mlp", loss=mm.Loss(class_weight="balanced")).manual(rows, y)
     assert len(case_of(weighted).weight) == 256
     assert diagnose(weighted) == []

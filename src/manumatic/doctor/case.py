@@ -1,11 +1,14 @@
 """A case: the values that the doctor looks at before training, and the looking itself."""
 
-__all__ = ["Case", "Check", "examine"]
+__all__ = ["Case", "Check", "examine", "randomness_kept"]
 
+import contextlib
+import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -66,11 +69,23 @@ def examine(case: Case, checks: Iterable[Check]) -> list[Finding]:
     ``.grad`` alone; what must train does so on a deep copy.
     """
     modes = [(layer, layer.training) for layer in case.model.modules()]
-    devices: list[Any] = [case.X.device] if case.X.is_cuda else []
-    with torch.random.fork_rng(devices):
+    with randomness_kept():
         case.model.eval()
         try:
             return [finding for check in checks for finding in check(case)]
         finally:
             for layer, mode in modes:
                 layer.training = mode
+
+
+@contextlib.contextmanager
+def randomness_kept() -> Iterator[None]:
+    """Whatever a user's code draws from, it is afterwards where it was."""
+    devices = range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
+    numpy, python = np.random.get_state(), random.getstate()
+    try:
+        with torch.random.fork_rng(list[Any](devices)):
+            yield
+    finally:
+        np.random.set_state(numpy)
+        random.setstate(python)

@@ -1,6 +1,6 @@
 """Which checks run when."""
 
-__all__ = ["DEEP", "FIRST", "QUICK"]
+__all__ = ["DEEP", "FIRST"]
 
 from manumatic.doctor.case import Check
 from manumatic.doctor.data import missing, unscaled, wrong_labels, wrong_types
@@ -12,11 +12,11 @@ from manumatic.doctor.model import (
     stretched_target,
     tiny_batches,
 )
-from manumatic.doctor.stability import too_fast
 from manumatic.doctor.trial import not_learned_by_heart, unfindable_class, wrong_device
 from manumatic.doctor.weights import untrained_weights
 
-# They hold their peace where a model cannot run on the rows at all.
+# Before every fit: about a millisecond on the CPU for a small network. They hold their peace where
+# a model cannot run on the rows at all. The learning rate is judged beside them, on all rows.
 FIRST: tuple[Check, ...] = (
     missing,
     wrong_types,
@@ -30,7 +30,5 @@ FIRST: tuple[Check, ...] = (
     restless_predictions,
     tiny_batches,
 )
-# Before every fit: about a millisecond on the CPU for a small network.
-QUICK: tuple[Check, ...] = (*FIRST, too_fast)
 # When diagnose is asked: they copy the model, and train and move the copy.
 DEEP: tuple[Check, ...] = (not_learned_by_heart, wrong_device, unfindable_class)

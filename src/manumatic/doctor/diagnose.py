@@ -2,9 +2,7 @@
 
 __all__ = ["case_of", "diagnose"]
 
-import contextlib
 import copy
-import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, SequentialSampler
 
-from manumatic.doctor.case import Case, examine
+from manumatic.doctor.case import Case, examine, randomness_kept
 from manumatic.doctor.checks import DEEP, FIRST
 from manumatic.doctor.finding import Finding, Findings
 from manumatic.doctor.forward import FEW, LOOK, names
@@ -78,7 +76,7 @@ def diagnose(
         model = model[:-1]  # without Softmax
     """
     findings = Findings(muted=tuple(ignore))
-    with _randomness_kept():
+    with randomness_kept():
         findings.add(*_look(subject, X, y, loss, optimizer))
     return findings
 
@@ -234,7 +232,7 @@ def case_of(training: Any, limit: int | None = LOOK) -> Case:
         X, y, *weight = (tensor[:most] for tensor in data.tensors)
         batch_size = data.batch_size
     else:
-        with _randomness_kept():
+        with randomness_kept():
             X, y, *weight = _streamed(data)
         batch_size = getattr(data, "batch_size", 0)
         batch_size = getattr(getattr(data, "source", None), "batch_size", batch_size) or 0
@@ -290,16 +288,3 @@ def _first(loader: DataLoader[Any]) -> Any:
     if state is not None:
         loader.generator.set_state(state)
     return batch
-
-
-@contextlib.contextmanager
-def _randomness_kept() -> Iterator[None]:
-    """Whatever a user's code draws from, it is afterwards where it was."""
-    devices = range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
-    numpy, python = np.random.get_state(), random.getstate()
-    try:
-        with torch.random.fork_rng(list[Any](devices)):
-            yield
-    finally:
-        np.random.set_state(numpy)
-        random.setstate(python)

@@ -5,7 +5,6 @@ __all__ = [
     "FEW",
     "LOOK",
     "kind_of",
-    "last_operation",
     "loss_name",
     "measure",
     "names",
@@ -64,21 +63,6 @@ KINDS: dict[Any, str] = {
     nn.SmoothL1Loss: "numbers",
     F.smooth_l1_loss: "numbers",
 }
-RESHAPES = (
-    "AliasBackward",
-    "CloneBackward",
-    "PermuteBackward",
-    "ReshapeAliasBackward",
-    "SelectBackward",
-    "SliceBackward",
-    "SqueezeBackward",
-    "TBackward",
-    "ToCopyBackward",
-    "TransposeBackward",
-    "UnsafeViewBackward",
-    "UnsqueezeBackward",
-    "ViewBackward",
-)
 
 
 # --- the loss ------------------------------------------------------------------------------------
@@ -169,20 +153,6 @@ def slopes(
             return torch.autograd.grad(number, by, allow_unused=True)
         except RuntimeError:
             return None
-
-
-def last_operation(prediction: Tensor) -> str:
-    """``Softmax``, ``Sigmoid``, …: the last that changed a number; "" where no graph tells.
-
-    Examples
-    --------
-    >>> last_operation(torch.ones(4, 1, requires_grad=True).sigmoid().squeeze(1))
-    'Sigmoid'
-    """
-    node = prediction.grad_fn
-    while node is not None and node.name().startswith(RESHAPES):
-        node = node.next_functions[0][0] if node.next_functions else None
-    return "" if node is None else node.name().partition("Backward")[0]
 
 
 def twin(model: nn.Module) -> nn.Module | None:

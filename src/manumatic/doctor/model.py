@@ -21,13 +21,13 @@ from manumatic.doctor.forward import (
     FEW,
     LOOK,
     kind_of,
-    last_operation,
     loss_name,
     measure,
     predict,
     slopes,
     twin,
 )
+from manumatic.parts.loss import last_operation
 
 CLASSES = ("classes", "log_classes")
 MEDIAN = ("L1Loss", "l1_loss")  # of these the best constant; of the others the mean

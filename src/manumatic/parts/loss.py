@@ -9,6 +9,7 @@ __all__ = [
     "check_shape",
     "choose_loss",
     "fits_scaled_target",
+    "last_operation",
     "per_row",
     "shape_target",
 ]
@@ -46,6 +47,22 @@ FOR_CLASSES = (
     nn.MultiMarginLoss,
     nn.BCEWithLogitsLoss,
     nn.BCELoss,
+)
+
+RESHAPES = (
+    "AliasBackward",
+    "CloneBackward",
+    "PermuteBackward",
+    "ReshapeAliasBackward",
+    "SelectBackward",
+    "SliceBackward",
+    "SqueezeBackward",
+    "TBackward",
+    "ToCopyBackward",
+    "TransposeBackward",
+    "UnsafeViewBackward",
+    "UnsqueezeBackward",
+    "ViewBackward",
 )
 
 
@@ -266,35 +283,36 @@ def shape_target(loss: Any, task: Task, values: Any, out_shape: tuple[int, ...])
 
 def _refuse_double_activation(loss: Any, prediction: Tensor) -> None:
     """Softmax before cross entropy trains badly: K classes have a loss ≥ log(1 + (K-1)/e)."""
-    last = _last_operation(prediction)
-    if isinstance(loss, nn.CrossEntropyLoss) and last == "SoftmaxBackward0":
+    last = last_operation(prediction)
+    if isinstance(loss, nn.CrossEntropyLoss) and last == "Softmax":
         raise ComponentError(
             "the model ends in Softmax and CrossEntropyLoss applies it again, which trains badly; "
             "remove the last layer: predict_proba adds softmax itself"
         )
-    if isinstance(loss, nn.BCEWithLogitsLoss) and last == "SigmoidBackward0":
+    if isinstance(loss, nn.BCEWithLogitsLoss) and last == "Sigmoid":
         raise ComponentError(
             "the model ends in Sigmoid and BCEWithLogitsLoss applies it again, which trains badly; "
             "remove the last layer: predict_proba adds sigmoid itself"
         )
-    if isinstance(loss, nn.NLLLoss) and last != "LogSoftmaxBackward0":
+    if isinstance(loss, nn.NLLLoss) and last != "LogSoftmax":
         raise ComponentError(
             f"NLLLoss needs log-probabilities, but the model ends in {last or 'a constant'}; "
             'use loss="cross_entropy", which takes the outputs of the last linear layer'
         )
 
 
-def _last_operation(prediction: Tensor) -> str:
-    """The last operation that changed a number, reshapes left out."""
+def last_operation(prediction: Tensor) -> str:
+    """``Softmax``, ``Sigmoid``, …: the last that changed a number; "" where no graph tells.
+
+    Examples
+    --------
+    >>> last_operation(torch.ones(4, 1, requires_grad=True).sigmoid().squeeze(1))
+    'Sigmoid'
+    """
     node = prediction.grad_fn
-    while node is not None:
-        name: str = node.name()
-        if not name.startswith(
-            ("View", "Squeeze", "Unsqueeze", "Reshape", "Alias", "T", "Clone", "ToCopy")
-        ):
-            return name
+    while node is not None and node.name().startswith(RESHAPES):
         node = node.next_functions[0][0] if node.next_functions else None
-    return ""
+    return "" if node is None else node.name().partition("Backward")[0]
 
 
 def per_row(loss: Any) -> Callable[[Tensor, Tensor], Tensor]:
