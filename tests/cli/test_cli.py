@@ -406,3 +406,11 @@ def test_the_command_answers_before_anything_heavy_is_loaded():
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True
     )
     assert not {"torch", "sklearn", "pandas", "numpy"} & set(done.stdout.split())
+
+
+def test_a_reader_may_leave_early():
+    """As ``manumatic explain MM201 | head`` does."""
+    command = f"{sys.executable} -m manumatic.cli explain MM201 | true; echo ${{PIPESTATUS[0]}}"
+    run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["0"]
+    assert run.stderr == ""

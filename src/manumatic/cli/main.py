@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it, so ``--help`` and usage err
 __all__ = ["build_parser", "main"]
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -93,12 +94,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     try:
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()  # here, where a closed pipe can still be answered
+        return code
     except ManumaticError as error:
         if arguments.verbose:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return next(code for kind, code in CODES if isinstance(error, kind))
+    except BrokenPipeError:  # the reader has seen enough, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
