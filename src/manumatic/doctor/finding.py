@@ -4,7 +4,6 @@ __all__ = ["CODES", "Finding", "Findings", "facts_of", "ignore", "is_ignored"]
 
 import html
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from manumatic.errors import ComponentError, nearest
@@ -159,12 +158,7 @@ class ignore:  # noqa: N801 (reads as a verb, like torch.no_grad)
     def __enter__(self) -> "ignore":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for code in self.codes:
             _ignored.remove(code)
 

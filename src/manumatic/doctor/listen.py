@@ -6,7 +6,6 @@ import functools
 import math
 from collections.abc import Iterator
 from statistics import median
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -107,12 +106,7 @@ class Listener:
         """What is listened to."""
         return self.model, self.loss, self.optimizer
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Listener":
