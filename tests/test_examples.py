@@ -14,7 +14,11 @@ SAYS = {
     "01": (r"scikit-learn: 7\.00 .* 45\.00", r"PyTorch: +7\.37 .* 43\.67", r"87\.00 and 87\.88"),
     "02": (r"0\.0845?\b", r"one step|loss of the first two epochs: 98\.0000|, 0\.0000$"),
     "03": (r"100 +14\.782 +16\.906", r"1000 +7\.369 +43\.667", r"overshoots to 17\.1"),
-    "04": (r"LinearRegression.*: what fit hides", r"none: scipy\.linalg\.lstsq", r"CrossEntropyLoss"),
+    "04": (
+        r"LinearRegression.*: what fit hides",
+        r"none: scipy\.linalg\.lstsq",
+        r"CrossEntropyLoss",
+    ),
     "05": (r"epoch 2: loss 4031\.2007, gradient -402\.20", r"no loss: grad can be implicitly"),
     "06": (r"CNN differs from Linear in \d lines", r"Transformer differs from Linear in \d+ lines"),
 }
