@@ -1,6 +1,7 @@
 """What every test shares: one thread, no window, no chance, and the numbers of the tutorial."""
 
 import os
+import signal
 
 # Set before torch is imported, and inherited by the scripts that tests start: sums are split by
 # thread, so bit-for-bit comparisons between processes need the same number of threads in each.
@@ -11,6 +12,9 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, which some of them send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same cases each time, and as much time as a busy machine needs.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
