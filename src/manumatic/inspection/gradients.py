@@ -32,6 +32,13 @@ class Attribution:
         In the shape of the rows as the model sees them.
     names : list of str
         Of the prepared columns; empty where the rows are no table.
+
+    Examples
+    --------
+    >>> Attribution(np.array([[1.0, -2.0], [3.0, -4.0]]), ["age", "fare"]).frame
+      feature  attribution
+    0    fare          3.0
+    1     age          2.0
     """
 
     values: np.ndarray
@@ -140,8 +147,7 @@ def integrated_gradients(
 
     Parameters
     ----------
-    net, X, output
-        As for :func:`input_gradients`.
+    net, X, output : as for :func:`input_gradients`
     baseline : like X, optional
         One row, or n: "nothing there". By default zeros as the model sees them, which is the middle
         of a standardised column.

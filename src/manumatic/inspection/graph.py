@@ -1,17 +1,28 @@
 """What a network is made of: a table of its layers, and a drawing of how they are joined."""
 
-__all__ = ["GraphDisplay", "Layer", "Summary", "summary"]
+__all__ = ["GraphDisplay", "Layer", "Summary", "example_of", "summary"]
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from manumatic.errors import DataError
+from manumatic.gears.manual import Training
+from manumatic.gears.net import Net
+from manumatic.gears.prepare import as_tensor
 from manumatic.inspection.pyplot import draw_graph
-from manumatic.inspection.tracing import Call, Shape, example_of, trace
+from manumatic.parts.tracing import Call, Size, trace
 from manumatic.show.graph import dot, graph_chart
 from manumatic.show.style import standalone
 
+Shape = tuple[int | str, ...]
+ROWS = 3  # what is 3 long at the front is the batch, in most networks
 HEAD = ("layer", "kind", "input", "output", "parameters")
 
 
@@ -135,13 +146,14 @@ def summary(net: Any, X: Any = None) -> Summary:
     ────────────────────────────────────────
     49 parameters, 196 bytes
     """
-    found = trace(*example_of(net, X))
+    model, inputs = example_of(net, X)
+    found = trace(model, inputs)
     calls = [call for call in found.layers if call.depth or call.weights or len(found.layers) == 1]
     weights = [weight for call in calls for weight in call.weights]
     held = [*weights, *found.model.buffers()]
     return Summary(
-        [_layer(call) for call in calls],
-        dict(Counter(step.function for step in found.steps if step.function)),
+        [_layer(call, len(inputs[0])) for call in calls],
+        dict(Counter(step.kind for step in found.steps if step.within is not None)),
         sum(weight.numel() for weight in weights),
         sum(weight.numel() for weight in weights if weight.requires_grad),
         sum(tensor.numel() * tensor.element_size() for tensor in held),
@@ -203,8 +215,9 @@ class GraphDisplay:
         The lines are those of one forward pass, so that loops and ifs in ``forward`` are no
         obstacle.
         """
-        steps = trace(*example_of(model, X), depth=depth).steps
-        return cls([_row(number, step) for number, step in enumerate(steps)])
+        model, inputs = example_of(model, X)
+        steps = trace(model, inputs, depth).steps
+        return cls([_row(number, step, len(inputs[0])) for number, step in enumerate(steps)])
 
     def svg(self) -> str:
         """The drawing as SVG, with its styles; needs neither matplotlib nor Graphviz."""
@@ -235,24 +248,69 @@ class GraphDisplay:
         return self.svg()
 
 
-def _layer(call: Call) -> Layer:
-    shapes = call.in_shape, call.out_shape
+def example_of(model: Any, X: Any = None) -> tuple[nn.Module, tuple[Any, ...]]:
+    """A network and a few rows that it takes.
+
+    Parameters
+    ----------
+    model : fitted estimator, Training or nn.Module
+    X : rows, optional
+        An estimator reads them as ``predict`` does, and has two rows of zeros of its own. A module
+        takes tensors as they are (a tuple is several arguments), other rows as float32.
+
+    Raises
+    ------
+    DataError
+        A plain module without rows.
+    """
+    if isinstance(model, Net):
+        check_is_fitted(model, "model_")
+        sample = vars(model).get("_sample")
+        if X is not None:
+            sample = model._preparation.numbers(model._read(X, reset=False))
+        model, X = model.model_, sample
+    elif isinstance(model, Training):
+        model, X = model.model, model.facts.sample if X is None else X
+    if X is None:
+        raise DataError(
+            f"{type(model).__name__} takes rows of a shape that only you know; give a few of them "
+            "as X"
+        )
+    weight = next((w for w in model.parameters() if not is_lazy(w)), torch.empty(0))
+    given = X if isinstance(X, tuple) else (X,)
+    inputs = [(x if isinstance(x, Tensor) else as_tensor(x))[:ROWS] for x in given]
+    return model, tuple(x.to(weight.dtype) if x.is_floating_point() else x for x in inputs)
+
+
+def _layer(call: Call, rows: int) -> Layer:
+    shapes = _shape(call.taken, rows), _shape(call.made, rows)
     return Layer(call.name, call.kind, *shapes, call.parameters, call.trainable, call.depth)
 
 
-def _row(number: int, step: Call) -> dict[str, Any]:
+def _row(number: int, step: Call, rows: int) -> dict[str, Any]:
     return {
         "id": number,
         "kind": step.kind,
         "name": step.name,
-        "shape": _shape(step.out_shape),
+        "shape": _written(_shape(step.made, rows)),
         "parameters": step.parameters,
         "trainable": step.trainable,
         "inputs": step.inputs,
     }
 
 
-def _shape(shape: Shape) -> str:
+def _shape(sizes: Sequence[Size], rows: int) -> Shape:
+    """Of the first tensor, n for the rows; (1,) is a number, () no tensor at all."""
+    if not sizes or not sizes[0]:
+        return (1,) if sizes else ()
+    first, *rest = sizes[0]
+    times, over = divmod(first, rows)
+    if over or not times or (times > 1 and rows == 1):
+        return (first, *rest)
+    return ("n" if times == 1 else f"{times}n", *rest)
+
+
+def _written(shape: Shape) -> str:
     return " × ".join(map(str, shape))
 
 
@@ -263,7 +321,7 @@ def _indented(layers: Sequence[Layer]) -> Iterator[tuple[str, ...]]:
         while owners and not layer.name.startswith(owners[-1]):
             owners.pop()
         name = layer.name.removeprefix(owners[-1] if owners else "")
-        shapes = [_shape(shape) or "–" for shape in (layer.in_shape, layer.out_shape)]
+        shapes = [_written(shape) or "–" for shape in (layer.in_shape, layer.out_shape)]
         weights = f"{layer.parameters:,}" if layer.parameters else ""
         yield "  " * len(owners) + name, layer.kind, *shapes, weights
         owners += [f"{layer.name}."] if layer.name else []

@@ -12,8 +12,9 @@ from torch import nn
 
 from manumatic.errors import ComponentError, DataError
 from manumatic.history import History
+from manumatic.inspection.graph import example_of
 from manumatic.inspection.pyplot import axes_for, draw_curves
-from manumatic.inspection.tracing import example_of, trace
+from manumatic.parts.tracing import trace
 from manumatic.show.curves import curve_chart
 from manumatic.show.style import standalone
 

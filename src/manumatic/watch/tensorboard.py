@@ -1,22 +1,22 @@
 """TensorBoard: curves, histograms, the graph and the settings of a run, in its own folder."""
 
-__all__ = ["Node", "TensorBoard", "trace"]
+__all__ = ["TensorBoard", "graph_def"]
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode, resolve_name
 
 from manumatic.errors import MissingExtra
+from manumatic.parts.tracing import Call, Trace, trace
 from manumatic.watch.loggers import Run, Writer, is_healthy
+
+ENDS = ("input", "output")
 
 
 class TensorBoard(Writer):
@@ -81,7 +81,8 @@ class TensorBoard(Writer):
         self._end()
         file = self._open().file_writer
         if self.graph:
-            file.add_event(_graph_event(trace(run.model, run.sample)))
+            graph = graph_def(trace(run.model, (run.sample,), whole=True))
+            file.add_onnx_graph(graph)  # a GraphDef of whatever origin
         if self.hparams:
             file.add_summary(_session_start(run.settings))
 
@@ -203,134 +204,47 @@ def _hparams_summary(tag: str, content: Any) -> Any:
 # --- the graph: what one forward pass calls -------------------------------------------------------
 
 
-class Node(NamedTuple):
-    """A layer or a function, in the order of the calls."""
+def graph_def(found: Trace) -> Any:
+    """A forward pass as the GraphDef that TensorBoard's page GRAPHS shows.
 
-    name: str  # "layers/0": the path of the layer; of a function: the layer that it is called in
-    op: str
-    inputs: list[str]
-    shapes: list[tuple[int, ...]]
-    detail: str = ""
-
-
-def trace(model: nn.Module, sample: Tensor) -> list[Node]:
-    """The layers and functions that a copy of the model calls on some rows.
-
-    It runs as it is, whatever its ``forward`` decides: unlike torch.jit and torch.fx this needs no
-    symbolic values, and shows the path that these rows took.
+    A node is named after the path of its layer, "body/0", or after the function and the layer that
+    calls it, "body/add"; further calls are numbered.
     """
-    model = deepcopy(model).eval()
-    tracer = _Tracer(model)
-    device = next((weight.device for weight in model.parameters()), sample.device)
-    sample = sample.to(device)
-    tracer.add("input", type(sample).__name__, (), sample, own=True)
-    eager = torch.compiler.set_stance("force_eager")  # a compiled model as its author wrote it
-    drawn = torch.random.fork_rng([device] if device.type == "cuda" else [])
-    with drawn, torch.no_grad(), eager, tracer:
-        output = model(sample)
-    for tensor in _tensors(output):
-        tracer.add("output", type(tensor).__name__, tensor, own=True)
-    return tracer.nodes
-
-
-class _Tracer(TorchFunctionMode):
-    """Sees each function of torch by the mode, each layer by hooks on it."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.nodes: list[Node] = []
-        self.made_by: dict[int, str] = {}  # id of a tensor → name of the node
-        self.alive: list[Tensor] = []  # else a new tensor could get the id of an old one
-        self.scopes: list[str] = [""]
-        self.inside_layer = 0
-        paths = {name.replace(".", "/"): part for name, part in model.named_modules()}
-        self.taken = {"input", "output", *paths}
-        self.waiting = set(self.taken)  # kept for layers that were not called yet
-        for path, part in paths.items():
-            self._listen(path, part)
-
-    def _listen(self, path: str, part: nn.Module) -> None:
-        is_layer = not any(True for _ in part.children())
-
-        def enter(*_: Any) -> None:
-            if is_layer:
-                self.inside_layer += 1
-            else:
-                self.scopes.append(path and f"{path}/")
-
-        def leave(_: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            if is_layer:
-                self.inside_layer -= 1
-                kind = type(part).__name__
-                self.add(path or kind, kind, (args, kwargs), output, _detail(part), own=True)
-            else:
-                self.scopes.pop()
-
-        part.register_forward_pre_hook(enter)
-        part.register_forward_hook(leave, with_kwargs=True)
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        output = func(*args, **(kwargs or {}))
-        if not self.inside_layer:
-            words = (resolve_name(func) or getattr(func, "__name__", "function")).split(".")
-            op = [word for word in words if word != "__get__"][-1].strip("_")
-            self.add(self.scopes[-1] + op, op, (args, kwargs), output)
-        return output
-
-    def add(
-        self, name: str, op: str, inputs: Any, output: Any = (), detail: str = "", own: bool = False
-    ) -> None:
-        """Note a call, unless nothing that comes from the rows goes in or comes out."""
-        before = [self.made_by[id(t)] for t in _tensors(inputs) if id(t) in self.made_by]
-        after = list(_tensors(output))
-        if (before or name == "input") and (after or own):
-            name = self._free(name, own)
-            shapes = [tuple(tensor.shape) for tensor in after]
-            self.nodes.append(Node(name, op, list(dict.fromkeys(before)), shapes, detail))
-            self.made_by |= {id(tensor): name for tensor in after}
-            self.alive += after
-
-    def _free(self, name: str, own: bool) -> str:
-        """Its own name at the first call of a layer; with a number where a name is taken."""
-        if own and name in self.waiting:
-            self.waiting.remove(name)
-            return name
-        names = itertools.chain([name], (f"{name}_{n}" for n in itertools.count(1)))
-        free = next(one for one in names if one not in self.taken)
-        self.taken.add(free)
-        return free
-
-
-def _detail(layer: nn.Module) -> str:
-    size = sum(weight.numel() for weight in layer.parameters())
-    return ", ".join(filter(None, [layer.extra_repr(), f"{size} parameters" if size else ""]))
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in nested tuples, lists and dicts."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)
-    elif isinstance(value, Mapping):
-        yield from _tensors(list(value.values()))
-
-
-def _graph_event(nodes: list[Node]) -> Any:
     from tensorboard.compat.proto.attr_value_pb2 import AttrValue
-    from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.graph_pb2 import GraphDef
     from tensorboard.compat.proto.node_def_pb2 import NodeDef
     from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto as Shape
 
-    graph = GraphDef()
-    for name, op, inputs, sizes, detail in nodes:
-        shapes = [Shape(dim=[Shape.Dim(size=size) for size in shape]) for shape in sizes]
+    graph, names = GraphDef(), _names(found)
+    for name, step in zip(names, found.steps, strict=True):
+        shapes = [Shape(dim=[Shape.Dim(size=size) for size in made]) for made in step.made]
         attr = {"_output_shapes": AttrValue(list=AttrValue.ListValue(shape=shapes))}
-        if detail:
+        if detail := _detail(step, found.model):
             attr["detail"] = AttrValue(s=detail.encode())
+        op = "Tensor" if step.kind in ENDS else step.kind
+        inputs = [names[place] for place in step.inputs]
         graph.node.append(NodeDef(name=name, op=op, input=inputs, attr=attr))
-    return Event(graph_def=graph.SerializeToString())
+    return graph
+
+
+def _names(found: Trace) -> list[str]:
+    """Its own path for the first call of a layer; with a number where a name is taken."""
+    kept = {*ENDS, *(name.replace(".", "/") for name, _ in found.model.named_modules())}
+    names: dict[str, None] = {}  # in their order, and quick to look up
+    for step in found.steps:
+        own = step.within is None
+        path = step.name if own else f"{step.within}.{step.kind}".removeprefix(".")
+        path = path.replace(".", "/") or step.kind
+        others = (name for n in itertools.count(1) if (name := f"{path}_{n}") not in kept)
+        first = [path] if own or path not in kept else []
+        names[next(name for name in itertools.chain(first, others) if name not in names)] = None
+    return list(names)
+
+
+def _detail(step: Call, model: nn.Module) -> str:
+    """Of a layer: its settings and the number of its parameters."""
+    if step.kind in ENDS or step.within is not None:
+        return ""
+    layer = model.get_submodule(step.name)
+    size = sum(weight.numel() for weight in layer.parameters())
+    return ", ".join(filter(None, [layer.extra_repr(), f"{size} parameters" if size else ""]))
