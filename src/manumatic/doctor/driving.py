@@ -27,7 +27,7 @@ TIMES = 10  # a loss so many times the best
 EPOCHS = 5  # for so long
 NEAR = 0.01  # of chance: a plateau
 LEARNS_NOTHING = 20  # epochs before that is said
-ROWS = 256  # that show which units are dead
+ROWS, IMAGES = 256, 32  # that show which units are dead; an image has many places for each
 DEAD = 0.6  # eight layers that train well reach 0.48
 SHORT, LONG, FADES = 1e-5, 0.4, 1e5  # see update_ratios
 
@@ -152,9 +152,10 @@ def dead_units(model: nn.Module, X: Tensor) -> Iterator[Finding]:
     model : torch.nn.Module
         Looked at in eval mode; modes and random states are put back.
     X : Tensor (n, ...)
-        The first 256 rows are used.
+        The first 256 rows are used, of images and sequences 32.
     """
-    yield from examine(Case(model, X[:ROWS], X[:ROWS]), [_dead_units])
+    rows = X[: ROWS if X.ndim == 2 else IMAGES]
+    yield from examine(Case(model, rows, rows), [_dead_units])
 
 
 @torch.no_grad()

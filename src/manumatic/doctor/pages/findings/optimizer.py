@@ -174,8 +174,8 @@ to everything. On digits lr 0.1 leaves 1 of 32 units dead and gets 97% right, lr
 and gets 10%.
 """,
         seen="""
-After the last step: more than 60% of the units of a ReLU layer are 0 for all of 256 rows. Each
-nn.ReLU and F.relu is looked at by itself.
+After the last step: more than 60% of the units of a ReLU layer are 0 for all of 256 rows (32
+images). Each nn.ReLU and F.relu is looked at by itself.
 """,
         automatic="""
 Its learning rate is small enough and its inputs are scaled; it tells when units die all the same.
