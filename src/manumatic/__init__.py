@@ -13,6 +13,7 @@ __all__ = [
     "DataError",
     "DivergedError",
     "EjectError",
+    "Ensemble",
     "GraphDisplay",
     "JSONLines",
     "LearningRateDisplay",
@@ -40,6 +41,7 @@ __all__ = [
     "input_gradients",
     "integrated_gradients",
     "listen",
+    "model_selection",
     "summary",
     "sweep",
 ]
@@ -51,6 +53,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from manumatic import datasets as datasets
+    from manumatic import model_selection as model_selection
     from manumatic.compare.contest import Comparison as Comparison
     from manumatic.compare.contest import compare as compare
     from manumatic.doctor.diagnose import diagnose as diagnose
@@ -75,6 +78,7 @@ if TYPE_CHECKING:
     from manumatic.inspection.sweep import Sweep as Sweep
     from manumatic.inspection.sweep import sweep as sweep
     from manumatic.inspection.trajectory import WeightTrajectoryDisplay as WeightTrajectoryDisplay
+    from manumatic.model_selection.ensemble import Ensemble as Ensemble
     from manumatic.parts.components import Data as Data
     from manumatic.parts.components import Loop as Loop
     from manumatic.parts.components import Loss as Loss
@@ -96,6 +100,7 @@ HOME = {
     "DataError": "manumatic.errors",
     "DivergedError": "manumatic.errors",
     "EjectError": "manumatic.errors",
+    "Ensemble": "manumatic.model_selection.ensemble",
     "GraphDisplay": "manumatic.inspection.graph",
     "JSONLines": "manumatic.watch.loggers",
     "LearningRateDisplay": "manumatic.inspection.learning_rate",
@@ -144,8 +149,8 @@ sys.modules[__name__].__class__ = _Package
 def __getattr__(name: str) -> Any:
     if name in HOME:
         value = getattr(import_module(HOME[name]), name)
-    elif name == "datasets":
-        value = import_module("manumatic.datasets")
+    elif name in ("datasets", "model_selection"):
+        value = import_module(f"manumatic.{name}")
     elif name == "__version__":
         from importlib.metadata import version
 

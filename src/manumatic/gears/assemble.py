@@ -91,7 +91,7 @@ def _in_memory(
     data = Batches(_tensors(inputs, targets, train), batch_size, spec.shuffle, seed)
     held = None
     if valid is not None:
-        prepared = preparation.numbers(valid.X), preparation.targets(valid.y)
+        prepared = steps.numbers(preparation, valid.X), preparation.targets(valid.y)
         held = Batches(_tensors(*prepared, valid), max(batch_size, 1024), shuffle=False, seed=seed)
     weighted = train.weight is not None
     return Found(data, held, loop, task, preparation, inputs[:4], weighted, source=source)

@@ -181,7 +181,7 @@ class Net(CallbackSupportMixin, BaseEstimator):
             inputs = (batch_rows(b)[0] if isinstance(b, list | tuple) else b for b in batches)
         else:
             rows = self._read(X, reset=False)
-            tensor = self._preparation.numbers(rows)
+            tensor = steps.numbers(self._preparation, rows)
             if tuple(tensor.shape[1:]) != self._task.in_shape:
                 raise DataError(
                     f"X has rows of the shape {tuple(tensor.shape[1:])}; this "
