@@ -74,7 +74,7 @@ class Double(nn.Sequential):
 
 
 def test_in_float64_the_members_are_those_alone_to_ten_digits():
-    ensemble = Ensemble(classifier(model=Double), 5, random_state=0).fit(X, Y)
+    ensemble = Ensemble(classifier(model=Double), 6, random_state=0).fit(X, Y)
     assert not trained_alone(ensemble)
     assert_same_weights(ensemble.estimators_, alone(ensemble, X, Y), rtol=0, atol=1e-10)
 

@@ -134,10 +134,6 @@ class Together(ParallelBackendBase):
 
     apply_async = submit  # its name before joblib 1.5
 
-    def abort_everything(self, ensure_ready: bool = True) -> None:
-        """After an error: end what has not come to its end."""
-        self.meeting.close()
-
 
 @contextmanager
 def as_one(n_jobs: int | None) -> Iterator[Together]:

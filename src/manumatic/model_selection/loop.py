@@ -86,8 +86,7 @@ class Stack:
                     epoch += 1
         except BaseException:
             for place in self._active():
-                self._hand_back(place)
-                _catch_up(self.members[place], self.sums[place])
+                self._leave(place)
             raise
         return [self.errors.get(id(training)) for training in trainings]
 
@@ -182,6 +181,7 @@ class Stack:
             if not finite[place]:
                 training = self.members[place]
                 self._hand_back(place)
+                training.model.train()
                 self.idle[place] = True
                 error = FloatingPointError(epoch, number, losses[place].item())
                 self.errors[id(training)] = diverged(training, error)
@@ -202,14 +202,29 @@ class Stack:
             self.draws.hand_back(place, state.rng.state)
         self.stepper.hand_back(place, training)
 
+    def _leave(self, place: int) -> None:
+        """Hand back what a training needs to go on by itself."""
+        training = self.members[place]
+        state, (_, batch, done) = training.state, self.position
+        if state.schedule is not None:  # some find their way by what they did before
+            self.stepper.put_rates(place, training, 0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that no step of the optimizer came before
+                for _ in range(self.stepper.taken):
+                    state.schedule.step()
+        if not done:
+            state.losses = [self.sums[place] / (batch + 1)] * (batch + 1)
+        self._hand_back(place)
+
     def _place(self, place: int, weights: bool = True) -> None:
-        """Tell a training where it stands, and write its weights into its model."""
+        """Tell a training where it stands, and write weights and rates where they are read."""
         training = self.members[place]
         state = training.state
         state.epoch, state.batch, state.epoch_done = self.position
         state.steps = self.stepper.taken
         if weights:
             self.weights.put_into(training.model, place)
+            self.stepper.put_rates(place, training, self.stepper.taken)
 
     # --- who is in it ----------------------------------------------------------------------------
 
@@ -236,16 +251,3 @@ def _is_over(training: Any, epoch: int) -> bool:
     patience = None if training.valid is None else loop.patience
     waited = epoch - training.state.best.epoch
     return epoch + 1 >= loop.epochs or (patience is not None and waited >= patience)
-
-
-def _catch_up(training: Any, total: Tensor) -> None:
-    """What only a training needs that may go on: its schedule, and the losses of this epoch."""
-    state = training.state
-    if not state.epoch_done:
-        done = state.batch + 1
-        state.losses = [total / done] * done
-    if state.schedule is not None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the schedule was stepped before the optimizer
-            for _ in range(state.steps):
-                state.schedule.step()

@@ -24,7 +24,7 @@ from manumatic.model_selection.prepared import Prepared
 from manumatic.model_selection.stack import train_together
 
 MOST_CALLS = 512  # that wait at a time; each costs a thread, and a larger stack gains nothing more
-MOST_BYTES = 2**29  # of rows that wait at a time; scikit-learn's copies of them come on top
+MOST_BYTES = 2**28  # of rows that wait at a time; with all copies on the way, five times as much
 
 Done = Callable[[], Any]
 
@@ -211,6 +211,7 @@ class Meeting:
     def _let_go(self, call: Call, error: BaseException | None = None, seconds: float = 0.0) -> None:
         call.go_on(error, seconds)
         if call.training is not None:
+            self._prepared.share(call.training)
             self._waiting.append(call)
         else:
             call.result()

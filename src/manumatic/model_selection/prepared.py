@@ -7,11 +7,14 @@ from typing import Any
 
 import joblib
 import numpy as np
+import torch
 from torch import Tensor
 
+from manumatic.gears.manual import Training
 from manumatic.gears.prepare import Preparation, Rows, prepare_rows
 from manumatic.logbook import Logbook
 from manumatic.parts.components import Data
+from manumatic.parts.data import Batches
 from manumatic.task import Task
 
 
@@ -28,12 +31,14 @@ class Prepared:
         self._fits: dict[str, Any] = {}
         self._shared: dict[int, Preparation] = {}  # by id; kept, so that an id stays theirs
         self._numbers: dict[tuple[int, str], Tensor] = {}
+        self._rows: dict[tuple[Any, ...], list[tuple[Tensor, ...]]] = {}
 
     def clear(self) -> None:
         """Forget: what is prepared is as large as the rows."""
         self._fits.clear()
         self._shared.clear()
         self._numbers.clear()
+        self._rows.clear()
 
     def prepare(
         self,
@@ -70,6 +75,23 @@ class Prepared:
         if key not in self._numbers:
             self._numbers[key] = preparation.numbers(rows)
         return self._numbers[key]
+
+    def share(self, training: Training) -> None:
+        """Rows that another training holds already are not held twice, nor kept for ``eject``."""
+        training.facts.source = None
+        training.facts.sample = training.facts.sample.clone()  # of a view of all rows
+        for data in (training.data, training.valid):
+            if isinstance(data, Batches):
+                known = self._rows.setdefault(_sample(data.tensors), [])
+                same = [rows for rows in known if all(map(torch.equal, rows, data.tensors))]
+                known += [] if same else [data.tensors]
+                data.tensors = same[0] if same else data.tensors
+
+
+def _sample(tensors: tuple[Tensor, ...]) -> tuple[Any, ...]:
+    """Shapes, and a few of the numbers: different for most rows that differ."""
+    few = (tensor.reshape(-1)[:: max(1, tensor.numel() // 8)].tolist() for tensor in tensors)
+    return tuple((tensor.shape, *some) for tensor, some in zip(tensors, few, strict=True))
 
 
 def _digest(value: Any) -> str | None:

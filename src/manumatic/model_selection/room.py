@@ -23,14 +23,14 @@ def most_members(training: Any, saved: int) -> int:
     """
     tensors = [*training.model.parameters(), *training.model.buffers()]
     weights = sum(tensor.nbytes for tensor in tensors)
-    rows = [data for data in (training.data, training.valid) if data is not None]
-    batch = sum(
-        tensor[:1].nbytes * min(len(tensor), data.batch_size)
-        for data in rows
-        for tensor in data.tensors
+    rows, judged = (
+        0 if data is None else min(data.n_rows, data.batch_size)
+        for data in (training.data, training.valid)
     )
+    row = sum(tensor[:1].nbytes for tensor in training.data.tensors)
+    passing = 3 * saved * max(1, judged / rows) + row * (rows + judged)
     device = training.facts.device
-    most = _free(device) // max(1, COPIES * weights + 3 * saved + batch)
+    most = _free(device) // max(1, COPIES * weights + passing)
     if device.type == "cpu":
         most = min(most, max(16, CACHE // max(1, saved)))
     return max(1, int(most))

@@ -61,22 +61,25 @@ def _course(
     training: Any, lrs: Sequence[float], steps: int
 ) -> tuple[Tensor, list[list[dict[str, Any]]]]:
     """(T, groups) of rates when a schedule drives a stand-in that begins with those."""
+    own = [options_of(group) for group in training.optimizer.param_groups]
     groups = [
-        options_of(group) | {"params": [torch.zeros(1)], "lr": lr}
-        for group, lr in zip(training.optimizer.param_groups, lrs, strict=True)
+        options | {"params": [torch.zeros(1)], "lr": lr}
+        for options, lr in zip(own, lrs, strict=True)
     ]
     stand_in = torch_class(training.optimizer)(groups, lr=lrs[0])
-    rates, options = [], []
+    rates, moved = [], []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nothing is stepped before the schedule
         schedule = build_schedule(training.facts.optimizer.schedule, stand_in, steps)
         for step in range(steps + 1):
-            rates.append([float(group["lr"]) for group in stand_in.param_groups])
-            options.append([options_of(group) for group in stand_in.param_groups])
+            now = list(zip(own, stand_in.param_groups, strict=True))
+            rates.append([float(group["lr"]) for _, group in now])
+            # what a schedule notes beside them in a group is its own affair
+            moved.append([{name: group[name] for name in options} for options, group in now])
             if step < steps:
                 schedule.step()
-    moves = any(found != options[0] for found in options)
-    return torch.tensor(rates, dtype=torch.float64), options if moves else []
+    moves = any(options != own for options in moved)
+    return torch.tensor(rates, dtype=torch.float64), moved if moves else []
 
 
 class Stepper:
@@ -148,7 +151,7 @@ class Stepper:
                 self.weights[name].mul_(left)
             elif decay is not None:
                 gradients[name] = torch.addcmul(gradients[name], self.weights[name], decay)
-        if self.kind is torch.optim.SGD and not any(o["momentum"] for *_, o in self.groups):
+        if self.kind is torch.optim.SGD and not any(g["momentum"] for g in self.inner.param_groups):
             for name, (lr, *_) in self.vectors.items():
                 self.weights[name].addcmul_(gradients[name], lr, value=-1)
             return
@@ -189,20 +192,23 @@ class Stepper:
             if states[name]:
                 self.inner.state[move] = {k: _of(v, chosen) for k, v in states[name].items()}
 
-    def hand_back(self, place: int, training: Any) -> None:
-        """Put rates and state of one member into its own optimizer."""
-        rates = self.rates.at(self.taken)[place].tolist()
+    def put_rates(self, place: int, training: Any, step: int) -> None:
+        """Write the rates of one member at a step, counted from 0, into its own optimizer."""
+        rates = self.rates.at(step)[place].tolist()
         for number, group in enumerate(training.optimizer.param_groups):
             group["lr"] = rates[number]
             if self.rates.moved:
-                group.update(self.rates.moved[self.taken][number])
+                group.update(self.rates.moved[step][number])
+
+    def hand_back(self, place: int, training: Any) -> None:
+        """Put rates and state of one member into its own optimizer."""
+        self.put_rates(place, training, self.taken)
         named = dict(training.model.named_parameters())
         for name, move in self.moves.items():
             state = self.inner.state.get(move)
             if state:
-                training.optimizer.state[named[name]] = {
-                    key: _of(value, place) for key, value in state.items()
-                }
+                own = {key: _of(value, place) for key, value in state.items()}
+                training.optimizer.state[named[name]] = own
 
 
 def _stacked(values: Sequence[Tensor]) -> Tensor:

@@ -67,25 +67,30 @@ def try_together(trainings: Sequence[Any]) -> Trial:
 def _step(trainings: Sequence[Any], plain: bool) -> Trial:
     model = copy.deepcopy(trainings[0].model).train()
     network, name = Network(model, trainings[0].loss, plain), type(model).__name__
+    batch, tensors = _first_rows(trainings), _apart([t.model for t in trainings])
+    before, randomness = likeness(model, contents=False), torch.get_rng_state()
+    plan = network.masks(tensors, batch.tensors[0])
+    masks = Draws([t.state.rng.state for t in trainings], batch.tensors[0].device)(plan, batch.rows)
+    losses, gradients, saved = _one_by_one(network, tensors, masks, batch)
+    if not torch.equal(torch.get_rng_state(), randomness):
+        return Trial(None, f"{name} cannot be stacked: {WORDS['random operation']}")
+    found, stacked = network.gradients(_fresh(network, tensors), masks, batch)
+    same = _near(losses, found) and all(_near(g, stacked[key]) for key, g in gradients.items())
+    if trainings[0].valid is not None:
+        same = same and _near(_judged(network, tensors, batch), network.losses(tensors, batch))
+    if likeness(model.train(), contents=False) != before:
+        return Trial(None, f"the forward of {name} changes its own attributes")
+    if not same or (plain and network.changing):
+        return Trial(None, f"{name} gives other numbers in a stack than alone")
+    apart = all(mask.shape[1] == batch.rows[0] for mask in masks)
+    return Trial(network, "", apart and _rows_apart(network, tensors, masks, batch), saved)
+
+
+def _first_rows(trainings: Sequence[Any]) -> Batch:
     width = min(min(t.data.batch_size, t.data.n_rows) for t in trainings)
     columns = zip(*(t.data.tensors for t in trainings), strict=True)
     rows = tuple(torch.stack([tensor[:width] for tensor in column]) for column in columns)
-    batch = Batch(rows, [width] * len(trainings), None)
-    tensors = _apart([t.model for t in trainings])
-    before, drawn_before = likeness(model, contents=False), torch.get_rng_state()
-    plan = network.masks(tensors, rows[0])
-    masks = Draws([t.state.rng.state for t in trainings], rows[0].device)(plan, batch.rows)
-    losses, gradients, saved = _one_by_one(network, tensors, masks, batch)
-    if not torch.equal(torch.get_rng_state(), drawn_before):
-        return Trial(None, f"{name} cannot be stacked: {WORDS['random operation']}")
-    found, stacked = network.gradients(_fresh(network, tensors), masks, batch)
-    if likeness(model, contents=False) != before:
-        return Trial(None, f"the forward of {name} changes its own attributes")
-    same = _near(losses, found) and all(_near(g, stacked[key]) for key, g in gradients.items())
-    if not same or (plain and network.changing):
-        return Trial(None, f"{name} gives other numbers in a stack than alone")
-    apart = all(mask.shape[1] == width for mask in masks)
-    return Trial(network, "", apart and _rows_apart(network, tensors, masks, batch), saved)
+    return Batch(rows, [width] * len(trainings), None)
 
 
 def _apart(models: Sequence[nn.Module]) -> Tensors:
@@ -138,6 +143,17 @@ def _one_by_one(
     network.changing = [name for name in network.changing if name in changing]
     stacked = {name: torch.stack(columns[name]) for name in network.learned}
     return torch.stack(losses), stacked, sum(sizes.values()) // len(losses)
+
+
+@torch.no_grad()
+def _judged(network: Network, tensors: Tensors, batch: Batch) -> Tensor:
+    """Losses of one member after the other when nothing is learned."""
+    network.model.eval()
+    losses = []
+    for place in range(len(batch.rows)):
+        mine = {name: tensor[place] for name, tensor in tensors.items()}
+        losses.append(network.one(mine, (), (), *(tensor[place] for tensor in batch.tensors))[0])
+    return torch.stack(losses)
 
 
 def _near(one: Tensor, other: Tensor) -> bool:
