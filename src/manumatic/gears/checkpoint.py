@@ -4,6 +4,7 @@ __all__ = ["read_checkpoint", "write_checkpoint", "write_tensors"]
 
 import io
 import time
+import warnings
 from pathlib import Path
 from pickle import PickleError
 from typing import Any
@@ -53,7 +54,9 @@ def read_checkpoint(training: Any, path: str | Path) -> None:
         The file is damaged, or belongs to other data, another seed or another network.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # noise may look like a pickle of another protocol
+            content = torch.load(path, map_location="cpu", weights_only=True)
         found = content["identity"]
     except (
         OSError,
