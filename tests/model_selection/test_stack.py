@@ -745,6 +745,7 @@ def test_likeness_tells_settings_apart_and_weights_not():
     assert key(loose) != key(Tied(3, 1))
     two, three = (nn.CrossEntropyLoss(torch.tensor([1.0, n])) for n in (2, 3))
     assert likeness(two) != likeness(three)
+    assert likeness(torch.zeros(2)) == likeness(torch.zeros(2)) != likeness(torch.ones(2))
 
     def scaled(by):
         return lambda x: x * by

@@ -207,7 +207,6 @@ class Stack:
         training = self.members[place]
         state, (_, batch, done) = training.state, self.position
         if state.schedule is not None:  # some find their way by what they did before
-            self.stepper.put_rates(place, training, 0)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that no step of the optimizer came before
                 for _ in range(self.stepper.taken):
