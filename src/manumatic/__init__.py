@@ -9,6 +9,7 @@ __all__ = [
     "Classifier",
     "Comparison",
     "ComponentError",
+    "ConvertError",
     "Data",
     "DataError",
     "DivergedError",
@@ -34,6 +35,8 @@ __all__ = [
     "WeightTrajectoryDisplay",
     "__version__",
     "compare",
+    "convertible",
+    "converts",
     "datasets",
     "diagnose",
     "explain",
@@ -42,8 +45,12 @@ __all__ = [
     "integrated_gradients",
     "listen",
     "model_selection",
+    "shift",
+    "shiftable",
+    "shifts",
     "summary",
     "sweep",
+    "to_torch",
 ]
 
 import sys
@@ -56,11 +63,15 @@ if TYPE_CHECKING:
     from manumatic import model_selection as model_selection
     from manumatic.compare.contest import Comparison as Comparison
     from manumatic.compare.contest import compare as compare
+    from manumatic.convert.module import to_torch as to_torch
+    from manumatic.convert.registry import convertible as convertible
+    from manumatic.convert.registry import converts as converts
     from manumatic.doctor.diagnose import diagnose as diagnose
     from manumatic.doctor.explain import explain as explain
     from manumatic.doctor.finding import ignore as ignore
     from manumatic.doctor.listen import listen as listen
     from manumatic.errors import ComponentError as ComponentError
+    from manumatic.errors import ConvertError as ConvertError
     from manumatic.errors import DataError as DataError
     from manumatic.errors import DivergedError as DivergedError
     from manumatic.errors import EjectError as EjectError
@@ -84,6 +95,9 @@ if TYPE_CHECKING:
     from manumatic.parts.components import Loss as Loss
     from manumatic.parts.components import Model as Model
     from manumatic.parts.components import Optimizer as Optimizer
+    from manumatic.shift.registry import shift as shift
+    from manumatic.shift.registry import shiftable as shiftable
+    from manumatic.shift.registry import shifts as shifts
     from manumatic.watch.loggers import JSONLines as JSONLines
     from manumatic.watch.services import MLflow as MLflow
     from manumatic.watch.services import WandB as WandB
@@ -96,6 +110,7 @@ HOME = {
     "Classifier": "manumatic.gears.automatic",
     "Comparison": "manumatic.compare.contest",
     "ComponentError": "manumatic.errors",
+    "ConvertError": "manumatic.errors",
     "Data": "manumatic.parts.components",
     "DataError": "manumatic.errors",
     "DivergedError": "manumatic.errors",
@@ -120,14 +135,20 @@ HOME = {
     "Watch": "manumatic.watch.spec",
     "WeightTrajectoryDisplay": "manumatic.inspection.trajectory",
     "compare": "manumatic.compare.contest",
+    "convertible": "manumatic.convert.registry",
+    "converts": "manumatic.convert.registry",
     "diagnose": "manumatic.doctor.diagnose",
     "explain": "manumatic.doctor.explain",
     "ignore": "manumatic.doctor.finding",
     "input_gradients": "manumatic.inspection.gradients",
     "integrated_gradients": "manumatic.inspection.gradients",
     "listen": "manumatic.doctor.listen",
+    "shift": "manumatic.shift.registry",
+    "shiftable": "manumatic.shift.registry",
+    "shifts": "manumatic.shift.registry",
     "summary": "manumatic.inspection.graph",
     "sweep": "manumatic.inspection.sweep",
+    "to_torch": "manumatic.convert.module",
 }
 
 

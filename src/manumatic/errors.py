@@ -4,6 +4,7 @@
     ├── DataError        (ValueError)          the data cannot be used
     ├── ComponentError   (ValueError)          a component cannot be used as given
     ├── DivergedError    (FloatingPointError)  the loss left the finite numbers
+    ├── ConvertError     (ValueError)          this estimator has no module in PyTorch
     ├── EjectError       (ValueError)          this run has no plain PyTorch script
     └── MissingExtra     (ImportError)         an optional package is missing
 
@@ -12,6 +13,7 @@ Each is also the built-in exception that scikit-learn's users already catch.
 
 __all__ = [
     "ComponentError",
+    "ConvertError",
     "DataError",
     "DivergedError",
     "EjectError",
@@ -55,6 +57,10 @@ class DivergedError(ManumaticError, FloatingPointError):
         self,
     ) -> tuple[Any, ...]:  # joblib's processes send exceptions by their arguments
         return type(self), (self.args[0], self.epoch, self.batch)
+
+
+class ConvertError(ManumaticError, ValueError):
+    """There is no module for this estimator; the message says which part is in the way."""
 
 
 class EjectError(ManumaticError, ValueError):
