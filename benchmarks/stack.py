@@ -5,7 +5,8 @@
     python benchmarks/stack.py --write     # measure, and refresh docs/benchmarks.md
 
 The K differ in learning rate, fold and seed, as in a search. What is timed is the training, from
-assembled components to finished books; building the K networks costs the same on both sides.
+assembled components to finished books; building the K networks costs the same on both sides. A
+third table shows by how much a process grows while it trains them.
 """
 
 __all__ = ["main"]
@@ -18,10 +19,13 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
 import gc
+import multiprocessing
+import re
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -125,10 +129,33 @@ def gain(times: dict[str, list[float]], over: str, name: str) -> float:
     return statistics.median(np.divide(times[over], times[name]).tolist())
 
 
+def growth(case: Case, size: int) -> float:
+    """MiB by which the process grows beyond its K assembled trainings when it trains them."""
+    trainings = [training(case, member) for member in range(size)]
+    before = peak()
+    train_together(trainings)
+    return peak() - before
+
+
+def peak() -> float:
+    """The most MiB that this process has held, as Linux tells."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return float(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
+
+
+def measure_memory(case: Case, sizes: Sequence[int]) -> list[float]:
+    """The same in a fresh process each, which has no peak behind it."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
+        return list(pool.map(growth, [replace(case, epochs=1)] * len(sizes), sizes))
+
+
 # --- printing ----------------------------------------------------------------------------------
 
 
-def report(found: dict[str, dict[str, list[float]]], sizes: Sequence[int]) -> str:
+def report(
+    found: dict[str, dict[str, list[float]]], memory: list[float], sizes: Sequence[int]
+) -> str:
     """The tables as Markdown."""
 
     def row(title: str, cell: Callable[[dict[str, list[float]]], str]) -> list[str]:
@@ -156,7 +183,14 @@ def report(found: dict[str, dict[str, list[float]]], sizes: Sequence[int]) -> st
         for size in sizes
     ]
     header = ["Times faster than alone · by hand · fused by hand", *found]
-    return "\n\n".join([environment(("manumatic", "torch")) + ".", costs, markdown(header, gains)])
+    grown = [["digits batch 64", *(f"{value:.0f}" for value in memory)]]
+    parts = [
+        environment(("manumatic", "torch")) + ".",
+        costs,
+        markdown(header, gains),
+        markdown(["MiB while they train", *(f"K = {size}" for size in sizes)], grown),
+    ]
+    return "\n\n".join(parts)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -172,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.quick:
         cases, sizes, repeats, few = [replace(c, epochs=1) for c in cases], (1, 5, 20), 1, 1
     found = {case.name: measure(case, sizes, repeats, few) for case in cases}
-    text = report(found, sizes)
+    text = report(found, measure_memory(CASES["digits batch 64"], sizes), sizes)
     print(text)
     if options.write:
         refresh(PAGE, "stack", text)

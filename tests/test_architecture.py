@@ -22,7 +22,7 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 ORDER = [
     *("errors", "files", "logbook", "history", "task", "show"),
     *("convert", "nets", "parts", "watch", "doctor", "gears"),
-    *("inspection", "model_selection", "compare", "deliver"),
+    *("inspection", "model_selection", "shift", "compare", "deliver"),
     *("datasets", "cli"),
 ]
 ESTIMATORS = {"Autoencoder", "Classifier", "Regressor"}
@@ -167,7 +167,8 @@ def test_the_loop_and_the_nets_are_plain_pytorch() -> None:
 
 
 def test_parts_take_values_never_their_owner() -> None:
-    below = [path for path in FILES if stage_of(path) in ("convert", "nets", "parts")]
+    # in convert an estimator is what goes in, as the rows are elsewhere: nobody's owner
+    below = [path for path in FILES if stage_of(path) in ("nets", "parts")]
     owned = [
         f"{name_of(path)}:{function.lineno} {function.name}"
         for path in below

@@ -6,6 +6,7 @@ something needs them.
 """
 
 __all__ = [
+    "Autoencoder",
     "Classifier",
     "Comparison",
     "ComponentError",
@@ -40,14 +41,18 @@ __all__ = [
     "datasets",
     "diagnose",
     "explain",
+    "export",
     "ignore",
     "input_gradients",
     "integrated_gradients",
     "listen",
+    "load",
     "model_selection",
+    "save",
     "shift",
     "shiftable",
     "shifts",
+    "serve",
     "summary",
     "sweep",
     "to_torch",
@@ -66,6 +71,10 @@ if TYPE_CHECKING:
     from manumatic.convert.module import to_torch as to_torch
     from manumatic.convert.registry import convertible as convertible
     from manumatic.convert.registry import converts as converts
+    from manumatic.deliver.export import export as export
+    from manumatic.deliver.load import load as load
+    from manumatic.deliver.save import save as save
+    from manumatic.deliver.serve.server import serve as serve
     from manumatic.doctor.diagnose import diagnose as diagnose
     from manumatic.doctor.explain import explain as explain
     from manumatic.doctor.finding import ignore as ignore
@@ -77,6 +86,7 @@ if TYPE_CHECKING:
     from manumatic.errors import EjectError as EjectError
     from manumatic.errors import ManumaticError as ManumaticError
     from manumatic.errors import MissingExtra as MissingExtra
+    from manumatic.gears.autoencoder import Autoencoder as Autoencoder
     from manumatic.gears.automatic import Classifier as Classifier
     from manumatic.gears.automatic import Regressor as Regressor
     from manumatic.gears.manual import Training as Training
@@ -107,6 +117,7 @@ if TYPE_CHECKING:
     __version__: str
 
 HOME = {
+    "Autoencoder": "manumatic.gears.autoencoder",
     "Classifier": "manumatic.gears.automatic",
     "Comparison": "manumatic.compare.contest",
     "ComponentError": "manumatic.errors",
@@ -139,13 +150,17 @@ HOME = {
     "converts": "manumatic.convert.registry",
     "diagnose": "manumatic.doctor.diagnose",
     "explain": "manumatic.doctor.explain",
+    "export": "manumatic.deliver.export",
     "ignore": "manumatic.doctor.finding",
     "input_gradients": "manumatic.inspection.gradients",
     "integrated_gradients": "manumatic.inspection.gradients",
     "listen": "manumatic.doctor.listen",
+    "load": "manumatic.deliver.load",
+    "save": "manumatic.deliver.save",
     "shift": "manumatic.shift.registry",
     "shiftable": "manumatic.shift.registry",
     "shifts": "manumatic.shift.registry",
+    "serve": "manumatic.deliver.serve.server",
     "summary": "manumatic.inspection.graph",
     "sweep": "manumatic.inspection.sweep",
     "to_torch": "manumatic.convert.module",

@@ -1,7 +1,8 @@
 """What is being learned, as one frozen fact sheet that all later stages read."""
 
-__all__ = ["Task", "read_target"]
+__all__ = ["Task", "itself", "read_target"]
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +20,12 @@ class Task:
 
     Attributes
     ----------
-    kind : "regression", "binary", "multiclass" or "multilabel"
+    kind : "regression", "binary", "multiclass", "multilabel" or "reconstruction"
+        In a reconstruction the target of a row is the row, as the model sees it.
     classes : ndarray or None
-        The labels in the order of the outputs; None for regression.
+        The labels in the order of the outputs; None where the target is numbers.
     n_outputs : int
-        Columns of the target.
+        Columns of the target; 0 in a reconstruction.
     flat : bool
         The target was one-dimensional, so predictions are too.
     in_shape : tuple of int
@@ -40,14 +42,14 @@ class Task:
     @property
     def is_classification(self) -> bool:
         """Whether labels are predicted."""
-        return self.kind != "regression"
+        return self.kind not in ("regression", "reconstruction")
 
     @property
     def out_features(self) -> int:
         """How many numbers the model returns for a row."""
         if self.kind in ("binary", "multiclass") and self.classes is not None:
             return len(self.classes)
-        return self.n_outputs
+        return math.prod(self.in_shape) if self.kind == "reconstruction" else self.n_outputs
 
 
 def read_target(y: Any, *, classification: bool, classes: Any = None) -> tuple[Task, np.ndarray]:
@@ -78,6 +80,22 @@ def read_target(y: Any, *, classification: bool, classes: Any = None) -> tuple[T
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
     return _labels(y, classes) if classification else _numbers(y)
+
+
+def itself(rows: Any) -> tuple[Task, np.ndarray]:
+    """The task of giving rows back: there is nothing to read, so each target is a 0 in its place.
+
+    Parameters
+    ----------
+    rows : array or DataFrame of n rows
+
+    Returns
+    -------
+    task : Task
+        With ``in_shape`` still empty.
+    values : ndarray (n,)
+    """
+    return Task("reconstruction", None, 0, False), np.zeros(len(rows))
 
 
 def _numbers(y: Any) -> tuple[Task, np.ndarray]:

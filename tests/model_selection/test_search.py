@@ -443,6 +443,63 @@ def test_an_interrupt_before_anything_is_finished(monkeypatch):
         search.predict(X)
 
 
+class Presses:
+    """A callback that presses Ctrl-C in the third fit, and a splitter that does at once."""
+
+    fits = 0
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context, **told):
+        Presses.fits += context.task_name == "fit"
+        if Presses.fits == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    def on_fit_task_end(self, estimator, context, **told):
+        pass
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        signal.raise_signal(signal.SIGINT)
+
+    def split(self, X, y=None, groups=None):
+        yield from ()
+
+
+def test_an_interrupt_where_callbacks_listen_and_before_the_first_fit():
+    net = classifier().set_callbacks(Presses())
+    search = GridSearchCV(net, RATES, cv=2)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, Y)
+    assert search.cv_results_["params"] == [{"optimizer__lr": 1e-3}]
+    early = GridSearchCV(classifier(), RATES, cv=Presses())
+    with pytest.raises(KeyboardInterrupt):
+        early.fit(X, Y)
+    assert early.interrupted_
+    assert not hasattr(early, "cv_results_")
+
+
+def test_an_interrupt_of_the_refit_leaves_the_table_and_no_best(monkeypatch):
+    search = GridSearchCV(classifier(), RATES, cv=3)
+    net = type(classifier())
+    fit, fits = net.fit, []
+
+    def interrupted(self, X, y=None, sample_weight=None):
+        fits.append(len(X))
+        if len(X) == 75:
+            signal.raise_signal(signal.SIGINT)
+        return fit(self, X, y, sample_weight)
+
+    monkeypatch.setattr(net, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, Y)
+    assert len(search.cv_results_["params"]) == 3
+    assert not hasattr(search, "best_estimator_")
+
+
 def test_an_interrupt_of_a_later_round_of_halving(monkeypatch):
     search = HalvingGridSearchCV(
         classifier(),
@@ -488,21 +545,6 @@ def test_two_processes():
         GridSearchCV(
             classifier(), {"data__batch_size": [-1, 16]}, cv=3, n_jobs=2, error_score=0.0
         ).fit(X, Y)
-
-
-@pytest.mark.slow
-def test_a_cluster_of_dask():
-    distributed = pytest.importorskip("distributed")
-    joblib = pytest.importorskip("joblib")
-    with (
-        warnings.catch_warnings(action="ignore"),
-        distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
-        distributed.Client(cluster),
-        joblib.parallel_config(backend="dask"),
-    ):
-        ours = GridSearchCV(classifier(), RATES, cv=3).fit(X, Y)
-    theirs = model_selection.GridSearchCV(classifier(), RATES, cv=3).fit(X, Y)
-    assert_same_table(ours.cv_results_, theirs.cv_results_)
 
 
 def test_threads_of_joblib_become_one(monkeypatch):

@@ -574,6 +574,22 @@ def test_all_may_diverge():
     assert not any(one.state.ended for one in found)
 
 
+class Bounded(Net):
+    """Its loss stays finite while its weights grow and grow."""
+
+    def forward(self, x):
+        return torch.tanh(super().forward(x))
+
+
+def test_weights_that_overflow_go_back_to_the_last_that_were_finite():
+    wild = {"lr": 10.0, "weight_decay": 10.0}  # each step times -99
+    found = stacked(
+        [wild, *MEMBERS[:3], wild | {"seed": 4}], net=Bounded, optimizer="sgd", epochs=60
+    )
+    kept = [one.state.safe["first.weight"].abs().max() for one in (found[0], found[4])]
+    assert all(1e100 < largest < math.inf for largest in kept)
+
+
 class Stop:
     """A metric that somebody interrupts."""
 

@@ -144,13 +144,13 @@ def test_a_rate_of_0_freezes(schedule):
 # --- LBFGS ---------------------------------------------------------------------------------------
 
 
-def test_only_lbfgs_asks_for_the_loss_itself():
+def test_only_lbfgs_and_fista_ask_for_the_loss_themselves():
     asking = {
         name
         for name in set(OPTIMIZERS) - {"muon"}
         if wants_closure(build_optimizer(Optimizer(name), nn.Linear(1, 1)))
     }
-    assert asking == {"lbfgs"}
+    assert asking == {"fista", "lbfgs"}
 
 
 def test_lbfgs_is_least_squares():

@@ -100,6 +100,13 @@ def test_the_page_says_what_was_found(page, facts):
     assert "@media print" in page
 
 
+def test_the_page_says_whose_folds_were_trained_together(facts):
+    said = "those of mlp-net were trained together, each counted with its own time"
+    assert "trained together" not in render_report(facts)
+    rows = [row | {"together": 9 * (row["name"] == "mlp-net")} for row in facts["rows"]]
+    assert said in render_report(facts | {"rows": rows})
+
+
 def test_a_contest_that_was_cut_short_says_so(facts):
     cut = {**facts, "interrupted": True, "missed": ["RandomForest"]}
     assert "Interrupted: " in render_report(cut)

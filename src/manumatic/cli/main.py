@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from manumatic.cli import compare, doctor, eject, explain, info, sweep
+from manumatic.cli import compare, doctor, eject, explain, export, fit, info, predict, serve, sweep
 from manumatic.cli.table import UsageError
 from manumatic.errors import ComponentError, DataError, DivergedError, EjectError, ManumaticError
 
@@ -20,7 +20,11 @@ COMMANDS = {
     "doctor": doctor,
     "eject": eject,
     "explain": explain,
+    "export": export,
+    "fit": fit,
     "info": info,
+    "predict": predict,
+    "serve": serve,
     "sweep": sweep,
 }
 # which error ends with which code; the first that fits counts
@@ -42,6 +46,9 @@ examples:
   manumatic compare flats.csv --target rent      your data, a report in manumatic-out/
   manumatic doctor train.py                      mistakes in a script, without running it
   manumatic eject flats.csv --target rent -o train.py
+  manumatic fit flats.csv --target rent -o rent.mm
+  manumatic predict rent.mm new.csv
+  manumatic serve rent.mm
   manumatic sweep                                three learning rates, and why one explodes
 """
 

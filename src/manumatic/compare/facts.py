@@ -77,6 +77,7 @@ def _row(row: Row) -> dict[str, Any]:
         "verdict": row.verdict,
         "fit_seconds": _number(row.seconds, 4),
         "cpu_seconds": _number(median(row.cpu_seconds), 4) if row.cpu_seconds else None,
+        "together": row.together,
         "predict_us": _number(row.microseconds, 4),
         "parameters": row.parameters,
         "notes": row.notes,

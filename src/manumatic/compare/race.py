@@ -1,19 +1,17 @@
 """Running one candidate over the folds: a row of the leaderboard grows fold by fold."""
 
-__all__ = ["Attempt", "Row", "race"]
+__all__ = ["Row", "race"]
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median, stdev
-from types import TracebackType
 from typing import Any
 
-import numpy as np
-from threadpoolctl import threadpool_limits
-
 from manumatic.compare.candidates import Candidate, count_parameters
+from manumatic.compare.fits import Attempt, Fit, company_pays, fit_all
 from manumatic.compare.folds import Folds
 from manumatic.compare.metric import Metric
 from manumatic.compare.problem import Problem
@@ -33,13 +31,16 @@ class Row:
     scores : list of float
         One a fold, as shown: an RMSE is positive.
     fit_seconds, cpu_seconds : list of float
-        Wall time and processor time of each fit.
+        Wall time and processor time of each fit; of those trained together, its own and an equal
+        share of the time together.
     predict_us : list of float
         Microseconds a row, from one call of ``predict`` on all test rows.
     parameters : int or None
         Fitted numbers on the first fold; see :func:`count_parameters`.
+    together : int
+        Folds whose networks were trained together.
     notes : list of str
-        Warnings that the model gave.
+        Warnings that the model gave, and why folds in company were trained alone after all.
     error : str
         What stopped it; empty when all folds are done.
     trace : dict
@@ -55,6 +56,7 @@ class Row:
     cpu_seconds: list[float] = field(default_factory=list)
     predict_us: list[float] = field(default_factory=list)
     parameters: int | None = None
+    together: int = 0
     notes: list[str] = field(default_factory=list)
     error: str = ""
     finished: bool = False
@@ -104,25 +106,6 @@ class Row:
         return f"{self.name:<22}{said}"
 
 
-class Attempt:
-    """A candidate is anybody's code: what it raises becomes ``error``. Ctrl-C goes through."""
-
-    error: Exception | None = None
-
-    def __enter__(self) -> "Attempt":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
-        if isinstance(error, Exception):
-            self.error = error
-        return self.error is not None
-
-
 def race(
     candidate: Candidate,
     problem: Problem,
@@ -132,6 +115,9 @@ def race(
 ) -> Iterator[Row]:
     """Fit and score a candidate on each fold; yield its row after each, and when it is finished.
 
+    The folds of a small network are trained together after the first one where that is faster
+    (:func:`~manumatic.compare.fits.company_pays`); else one fold follows another.
+
     Parameters
     ----------
     candidate : Candidate
@@ -140,50 +126,61 @@ def race(
     folds : Folds
     deadline : float
         ``time.monotonic()`` after which no further fold is begun; a fit that has begun is finished.
+        Folds are trained together where they would be done by then even one after another.
     """
     row = Row(candidate)
-    for number, (train, test) in enumerate(folds.pairs):
+    fits, size = [Fit(candidate, problem, metric, pair) for pair in folds.pairs], 1
+    while fits and not row.error:
         if time.monotonic() > deadline:
-            row.error = f"time limit reached after {number} of {len(folds)} folds"
+            row.error = f"time limit reached after {len(row.scores)} of {len(folds)} folds"
             break
-        with warnings.catch_warnings(record=True) as caught, Attempt() as attempt:
-            warnings.simplefilter("always")
-            warnings.simplefilter("ignore", DeprecationWarning)
-            # one thread for everybody: times compare, and small fits don't wait for a second one
-            with threadpool_limits(1):
-                _one_fold(row, problem, metric, train, test)
-        row.notes += [note for note in map(_first_line, caught) if note not in row.notes]
-        if attempt.error is not None:
-            row.error = f"{type(attempt.error).__name__}: {_first_line(attempt.error)}"
-            break
-        yield row
+        heat, fits = fits[:size], fits[size:]
+        _run(row, heat)
+        for fit in heat:
+            with Attempt() as attempt:
+                _book(row, fit)
+            if attempt.error is not None:
+                row.error = f"{type(attempt.error).__name__}: {_first_line(attempt.error)}"
+                break
+            yield row
+        if fits and len(row.scores) == 1 and company_pays(heat[0], len(folds)):
+            # only where all would end in time one after another: the limit holds as ever
+            enough = time.monotonic() + row.fit_seconds[0] * len(fits) <= deadline
+            size = len(fits) if enough else 1
     row.finished = True
     yield row
 
 
-def _one_fold(
-    row: Row, problem: Problem, metric: Metric, train: np.ndarray, test: np.ndarray
-) -> None:
-    estimator, unseen = row.candidate.build(), _take(problem.X, test)
-    wall, cpu = time.perf_counter(), time.process_time()
-    estimator.fit(_take(problem.X, train), problem.y[train])
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    score = metric.score(estimator, unseen, problem.y[test])
-    if not np.isfinite(score):
-        raise FloatingPointError(f"{metric.label} is {score}")
-    begin = time.perf_counter()  # after scoring, so that nothing is done for the first time
-    estimator.predict(unseen)
-    row.predict_us.append((time.perf_counter() - begin) / len(test) * 1e6)
+def _run(row: Row, fits: Sequence[Fit]) -> None:
+    """Fit and score: one fold, or several whose networks are trained together."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.simplefilter("ignore", DeprecationWarning)
+        fit_all(fits)
+    notes = [_first_line(warning) for warning in caught]
+    if len(fits) > 1:
+        alone = Counter(why for fit in fits for why in _alone(fit))
+        row.together = len(fits) - alone.total()
+        notes += [f"{n} folds trained one after another: {why}" for why, n in alone.items()]
+    row.notes += dict.fromkeys(note for note in notes if note not in row.notes)
+
+
+def _alone(fit: Fit) -> list[str]:
+    """Why the network of a fold could not share the training of the others."""
+    logbook = getattr(fit.net, "logbook_", ())
+    return [entry.why for entry in logbook if entry.did == "trained alone"]
+
+
+def _book(row: Row, fit: Fit) -> None:
+    if fit.error is not None:
+        raise fit.error
     if not row.scores:
-        row.parameters = count_parameters(estimator)
-        row.trace = _trace(estimator)
-    row.scores.append(score)
-    row.fit_seconds.append(wall)
-    row.cpu_seconds.append(cpu)
-
-
-def _take(X: Any, rows: np.ndarray) -> Any:
-    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+        row.parameters = count_parameters(fit.estimator)
+        row.trace = _trace(fit.net)
+    row.scores.append(fit.score)
+    row.fit_seconds.append(fit.times["fit_time"])
+    row.cpu_seconds.append(fit.times["cpu_time"])
+    row.predict_us.append(fit.predict_us)
 
 
 def _first_line(message: Any) -> str:
@@ -193,7 +190,6 @@ def _first_line(message: Any) -> str:
 
 def _trace(net: Any) -> dict[str, Any]:
     """What a network tells about its training."""
-    net = net[-1] if hasattr(net, "steps") else net
     if not hasattr(net, "history_"):
         return {}
     curves = {part: _thinned(net.history_.curve("loss", part)) for part in ("train", "valid")}

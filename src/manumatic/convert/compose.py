@@ -29,7 +29,7 @@ class Pick(Transformer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Columns (n, picked)."""
-        return x[:, self.indices]
+        return x.index_select(1, self.indices)
 
 
 class SideBySide(Transformer):
@@ -108,7 +108,7 @@ def _columns(given: dict[str, Any], slices: dict[str, slice]) -> tuple[Column, .
 
 
 def _number(name: str) -> Column:
-    column = Column(name)
+    column = Column(name, computed=True)
     column.read_as_number(name)
     return column
 

@@ -1,6 +1,6 @@
 """FunctionTransformer: numpy's elementwise functions by name, others through the registry."""
 
-__all__ = ["Elementwise"]
+__all__ = ["Elementwise", "OneWay"]
 
 from collections.abc import Callable
 from typing import Any
@@ -19,12 +19,20 @@ def _cube_root(x: Tensor) -> Tensor:
     return x.sign() * x.abs().pow(1 / 3)
 
 
+def _sign(x: Tensor) -> Tensor:
+    return torch.where(x.isnan(), x, x.sign())  # torch's of NaN is 0
+
+
 SAME_NAME = (
     "absolute arccos arccosh arcsin arcsinh arctan arctanh ceil cos cosh deg2rad exp exp2 expm1 "
-    "floor log log10 log1p log2 negative rad2deg reciprocal sign sin sinh sqrt square tan tanh "
+    "floor log log10 log1p log2 negative rad2deg reciprocal sin sinh sqrt square tan tanh "
     "trunc"
 )
-TORCH: dict[Any, Callable[[Tensor], Tensor]] = {np.rint: torch.round, np.cbrt: _cube_root}
+TORCH: dict[Any, Callable[[Tensor], Tensor]] = {
+    np.rint: torch.round,
+    np.cbrt: _cube_root,
+    np.sign: _sign,
+}
 TORCH |= {getattr(np, name): getattr(torch, name) for name in SAME_NAME.split()}
 
 
@@ -51,6 +59,16 @@ class Elementwise(Transformer):
         return self.inverse(x)
 
 
+class OneWay(Transformer):
+    """A function whose way back does nothing."""
+
+    methods = ("transform", "inverse_transform")
+
+    def inverse_transform(self, x: Tensor) -> Tensor:
+        """The same numbers."""
+        return x
+
+
 @converts(FunctionTransformer, strings=True)
 def function_transformer(estimator: FunctionTransformer, build: Build) -> Piece:
     """Identity, a function of numpy, one of torch, a module, or one that is registered."""
@@ -60,13 +78,21 @@ def function_transformer(estimator: FunctionTransformer, build: Build) -> Piece:
         return same
     known = converter_of(estimator.func)
     if known is not None:
-        return build.piece(known(estimator, build), estimator)
+        return _both_ways(build.piece(known(estimator, build), estimator), estimator)
     for column in build.columns or ():
         column.read_as_number("FunctionTransformer")
     if isinstance(estimator.func, nn.Module):
-        return Transformer(estimator.func)
+        return _both_ways(Transformer(estimator.func), estimator)
     forth = _in_torch(estimator.func, estimator.kw_args)
     return Elementwise(forth, _in_torch(estimator.inverse_func, estimator.inv_kw_args))
+
+
+def _both_ways(piece: Piece, estimator: FunctionTransformer) -> Piece:
+    """Without a function for the way back, scikit-learn takes the numbers as they are."""
+    words = piece.columns is not None
+    if words or estimator.inverse_func is not None or "inverse_transform" in piece.methods:
+        return piece
+    return OneWay(piece)
 
 
 def _same(x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -76,7 +77,10 @@ def to_torch(
         raise ComponentError(f"soft is a temperature, more than 0; got {soft!r}")
     names = getattr(estimator, "feature_names_in_", None)
     n_features = getattr(estimator, "n_features_in_", None)
+    if n_features is None and not get_tags(estimator).input_tags.two_d_array:
+        n_features = 1  # isotonic regression
     if n_features is None:
+        Build(soft=soft).convert(estimator)  # if that is no help either, it says so better
         raise ConvertError(
             f"{type(estimator).__name__} does not say how many columns it takes (n_features_in_); "
             "put it into a Pipeline behind a step that does"
@@ -149,7 +153,8 @@ class Converted(nn.Module):
     def __init__(self, net: Piece, border: Border) -> None:
         super().__init__()
         self.net, self.border = net, border
-        self.register_buffer("like", torch.empty(0, dtype=torch.float64))  # where and in what type
+        # where, and in what type; not empty, for torch.export cannot tell empty tensors apart
+        self.register_buffer("like", torch.zeros(1, dtype=torch.float64), persistent=False)
         if net.classes is not None:
             self.classes_ = net.classes
 
@@ -169,7 +174,8 @@ class Converted(nn.Module):
         """Rows of any kind → the tensor (n, features) that the module takes, on its device."""
         if isinstance(X, Tensor):
             return X.to(self.like)
-        return torch.as_tensor(self.border.transform(X)).to(self.like)
+        rows = np.require(self.border.transform(X), requirements="W")  # torch has no others
+        return torch.from_numpy(rows).to(self.like)
 
     def forward(self, x: Tensor) -> Tensor:
         """Predictions (n, targets), scores (n, classes), or transformed rows (n, outputs)."""
@@ -213,6 +219,7 @@ class Converted(nn.Module):
     def _call(self, method: str, X: Any) -> Any:
         given = X
         if method == "inverse_transform":
+            X = X.toarray() if hasattr(X, "toarray") else X
             X = torch.as_tensor(np.asarray(X)) if not isinstance(X, Tensor) else X
         x = self.encode(X)
         if isinstance(given, Tensor):

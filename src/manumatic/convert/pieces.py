@@ -33,9 +33,12 @@ class Piece(nn.Module):
         The labels; a list for several targets.
     columns : tuple of Column or None
         The columns that it gives, where some of them are no numbers.
+    without : tuple of str
+        Methods of the estimator that cannot be had: chance decides them, or it refuses itself.
     """
 
     methods: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     classes: Any = None
     columns: tuple[Column, ...] | None = None
 
@@ -171,7 +174,10 @@ class Chain(Piece):
         super().__init__()
         self.steps = Pieces(steps)
         *_, last = steps.values()
-        self.methods, self.classes, self.columns = last.methods, last.classes, last.columns
+        self.classes, self.columns = last.classes, last.columns
+        one_way = any("inverse_transform" not in step.methods for step in steps.values())
+        self.methods = tuple(m for m in last.methods if not (one_way and m == "inverse_transform"))
+        self.without = last.without
 
     def forward(self, x: Tensor) -> Tensor:
         """What the last step makes of it."""

@@ -1,6 +1,6 @@
 """Which function turns which estimator into a module: one door, open to everybody's estimators."""
 
-__all__ = ["Build", "Converter", "converter_of", "convertible", "converts"]
+__all__ = ["Build", "Converter", "Entry", "converter_of", "convertible", "converts", "why_not"]
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -17,7 +17,60 @@ from manumatic.convert.border import Column
 from manumatic.convert.pieces import METHODS, Classifier, Piece, Regressor, Transformer
 from manumatic.errors import ConvertError, nearest
 
-FAMILIES = ("compose", "functions", "linear", "scale")
+FAMILIES = (
+    "approximation",
+    "basis",
+    "bayes",
+    "boosters",
+    "boosting",
+    "calibration",
+    "cluster",
+    "committees",
+    "compose",
+    "cross_decomposition",
+    "decomposition",
+    "density",
+    "discriminant",
+    "dummy",
+    "encoders",
+    "factorize",
+    "forests",
+    "functions",
+    "impute",
+    "isotonic",
+    "kernel_machines",
+    "linear",
+    "manifold",
+    "meta",
+    "mixture",
+    "neighbors",
+    "neural",
+    "one_against",
+    "outliers",
+    "power",
+    "scale",
+    "select",
+    "several",
+    "stacking",
+    "svm",
+    "text",
+)
+# why a part of scikit-learn stays outside
+TEXTS = (
+    "it reads strings or dicts, and a tensor holds numbers; let scikit-learn run it, and convert "
+    "the steps behind it: to_torch(pipeline[1:])"
+)
+LABELS = "it reads labels, not rows; a converted classifier keeps them as classes_"
+REASONS: dict[str, str] = {
+    "CountVectorizer": TEXTS,
+    "DictVectorizer": TEXTS,
+    "FeatureHasher": TEXTS,
+    "HashingVectorizer": TEXTS,
+    "LabelBinarizer": LABELS,
+    "LabelEncoder": LABELS,
+    "MultiLabelBinarizer": LABELS,
+    "TfidfVectorizer": TEXTS,
+}
 Converter = Callable[[Any, "Build"], nn.Module]
 
 
@@ -27,12 +80,15 @@ class Entry:
 
     converter: Converter
     strings: bool
+    of: Any = None  # a function, kept so that no other gets its id
 
 
 REGISTRY: dict[str, Entry] = {}
 
 
-def converts(*kinds: type | str, strings: bool = False) -> Callable[[Converter], Converter]:
+def converts(
+    *kinds: type | str | Callable[..., Any], strings: bool = False
+) -> Callable[[Converter], Converter]:
     """Register a function that turns a fitted estimator into an ``nn.Module``.
 
     Parameters
@@ -72,7 +128,9 @@ def converts(*kinds: type | str, strings: bool = False) -> Callable[[Converter],
 
     def register(converter: Converter) -> Converter:
         for kind in kinds:
-            REGISTRY[kind if isinstance(kind, str) else _name(kind)] = Entry(converter, strings)
+            REGISTRY[kind if isinstance(kind, str) else _name(kind)] = Entry(
+                converter, strings, kind
+            )
         return converter
 
     return register
@@ -109,7 +167,7 @@ class Build:
 
     def tensor(self, values: Any) -> Tensor:
         """Numbers of a fitted estimator, copied."""
-        return torch.tensor(np.asarray(values), dtype=torch.float64)
+        return torch.tensor(np.array(values, order="C"), dtype=torch.float64)
 
     def weight(self, values: Any) -> nn.Parameter:
         """Numbers that training may change."""
@@ -174,10 +232,28 @@ def _entry(estimator: Any) -> Entry:
         return entry
     names = [name.rpartition(".")[2] for name in REGISTRY]
     raise ConvertError(
-        f"{kind.__name__} has no converter to PyTorch.{nearest(kind.__name__, names)} Write one: "
-        f"@mm.converts({kind.__name__}) over a function (estimator, build) that returns an "
-        "nn.Module; mm.convertible() lists what there is"
+        f"{kind.__name__} has no converter to PyTorch: {why_not(kind)}."
+        f"{nearest(kind.__name__, names)} Write one: @mm.converts({kind.__name__}) over a function "
+        "(estimator, build) that returns an nn.Module; mm.convertible() lists what there is"
     )
+
+
+def why_not(kind: type) -> str:
+    """Why a class of estimators has no converter.
+
+    Parameters
+    ----------
+    kind : type
+
+    Examples
+    --------
+    >>> from sklearn.manifold import TSNE
+    >>> why_not(TSNE)
+    'it says nothing about rows that it has not seen'
+    """
+    if not any(hasattr(kind, method) for method in METHODS):
+        return "it says nothing about rows that it has not seen"
+    return REASONS.get(kind.__name__, "nobody has written one")
 
 
 def _methods(kind: type) -> list[tuple[str, Any]]:
@@ -185,10 +261,14 @@ def _methods(kind: type) -> list[tuple[str, Any]]:
 
 
 def _name(kind: Any) -> str:
-    name = getattr(kind, "__qualname__", type(kind).__qualname__)
-    return f"{getattr(kind, '__module__', '').partition('.')[0]}.{name}"
+    name, home = getattr(kind, "__qualname__", "<no name>"), getattr(kind, "__module__", None) or ""
+    if isinstance(kind, type):
+        return f"{home.partition('.')[0]}.{name}"
+    # of two functions with one name, each is its own; all lambdas have the same
+    return f"{home}.{name} {id(kind)}" if "<" in name else f"{home}.{name}"
 
 
 def _load() -> None:
     for family in FAMILIES:
         import_module(f"manumatic.convert.{family}")
+    import_module("manumatic.gears.converted")  # manumatic's own, which lie above this folder

@@ -34,7 +34,8 @@ def unscaled(case: Case) -> Iterator[Finding]:
                 f"y goes from {y.min():.4g} to {y.max():.4g} with a standard deviation of "
                 f"{spread:.3g}, far from the 1 that learning rates are made for."
             )
-            scaler = "mm.Data(target=StandardScaler())"
+            itself = case.task is not None and case.task.kind == "reconstruction"
+            scaler = f"mm.Data({'preprocess' if itself else 'target'}=StandardScaler())"
             found.append((said, scaler if case.task else "y = (y - y.mean()) / y.std()"))
     if found:
         yield Finding("MM101", " ".join(said for said, _ in found), found[0][1])

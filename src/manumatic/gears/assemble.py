@@ -18,6 +18,7 @@ from manumatic.gears.choices import (
     as_data,
     as_loop,
     choose_batch_size,
+    choose_border,
     choose_loop,
     choose_optimizer,
     choose_seed,
@@ -32,11 +33,11 @@ from manumatic.logbook import PARTS, Logbook
 from manumatic.parts.components import Data
 from manumatic.parts.data import Batches, split_rows
 from manumatic.parts.device import OwnRandomness, choose_device
-from manumatic.parts.loss import Link, as_loss, fits_scaled_target
+from manumatic.parts.loss import Link, as_loss, fits_scaled_target, sums
 from manumatic.parts.model import as_model, build_model, is_lazy, probe, resolve_model
 from manumatic.parts.optimizer import as_optimizer, build_optimizer
 from manumatic.parts.rows import count_rows, read_rows
-from manumatic.task import Task, read_target
+from manumatic.task import Task, itself, read_target
 
 
 def assemble(
@@ -50,7 +51,7 @@ def assemble(
         Before the first step: what cannot be used, and how to mend it.
     """
     logbook, seed, device = Logbook(), choose_seed(specs.random_state), choose_device(specs.device)
-    spec = as_data(specs.data)
+    spec = choose_border(as_data(specs.data), specs.model, logbook)
     if isinstance(X, Dataset | DataLoader):
         refuse_weights(specs, X, sample_weight)
         found = open_stream(specs, spec, X, y, device=device, seed=seed, logbook=logbook)
@@ -73,7 +74,9 @@ def _in_memory(
     loop = as_loop(specs.loop)
     n_rows = len(rows)
     if loop is None:
-        loop = choose_loop(n_rows, choose_batch_size(spec, n_rows, Logbook()), logbook)
+        batch_size = choose_batch_size(spec, n_rows, Logbook())
+        most = 1000 if specs.reconstructs else 300  # a row as a target says more than one number
+        loop = choose_loop(n_rows, batch_size, logbook, most)
     train, valid = rows, None
     own = isinstance(spec.validation, tuple | list)  # rows of one's own are there to be looked at
     if own or (loop.uses_validation and spec.validation is not None):
@@ -86,13 +89,14 @@ def _in_memory(
         task = replace(task, in_shape=tuple(inputs.shape[1:]))
     else:
         preparation, task = earlier.preparation, earlier.task
-        inputs, targets = preparation.numbers(train.X), preparation.targets(train.y)
+        inputs, targets = preparation.pair(train, task, preparation.numbers(train.X))
     batch_size = choose_batch_size(spec, len(train), logbook)
     data = Batches(_tensors(inputs, targets, train), batch_size, spec.shuffle, seed)
     held = None
     if valid is not None:
-        prepared = steps.numbers(preparation, valid.X), preparation.targets(valid.y)
-        held = Batches(_tensors(*prepared, valid), max(batch_size, 1024), shuffle=False, seed=seed)
+        numbers = steps.numbers(preparation, valid.X)
+        tensors = _tensors(numbers, preparation.pair(valid, task, numbers)[1], valid)
+        held = Batches(tensors, max(batch_size, 1024), shuffle=False, seed=seed)
     weighted = train.weight is not None
     return Found(data, held, loop, task, preparation, inputs[:4], weighted, source=source)
 
@@ -102,16 +106,23 @@ def _read(
 ) -> tuple[Rows, Task, Any]:
     """Rows, targets and weights as they count."""
     classes = specs.classes if earlier is None else earlier.task.classes
-    task, values = read_target(y, classification=specs.classification, classes=classes)
+    if specs.reconstructs:
+        task, values = itself(X)
+    else:
+        task, values = read_target(y, classification=specs.classification, classes=classes)
     check_consistent_length(X, values)
-    index, weight = count_rows(X, values, _weights(sample_weight, len(values)), sort=spec.shuffle)
-    by_class = class_weights(as_loss(specs.loss).class_weight, y, task)
+    loss = as_loss(specs.loss)
+    as_they_are = sums(loss)
+    index, weight = None, _weights(sample_weight, len(values), keep=as_they_are)
+    if not as_they_are:
+        index, weight = count_rows(X, values, weight, sort=spec.shuffle)
+    by_class = class_weights(loss.class_weight, y, task)
     rows, source = Rows(X, values, by_class), Rows(X, _plain(y, task, values))
     if index is not None:
         rows, source = rows.take(index), source.take(index)
     if weight is not None:
         rows.weight = weight if rows.weight is None else rows.weight * weight
-    if rows.weight is not None:
+    if rows.weight is not None and not as_they_are:
         rows.weight = rows.weight / rows.weight.mean()  # so that learning rates keep their meaning
     source.weight = rows.weight
     return rows, task, source
@@ -124,7 +135,8 @@ def _plain(y: Any, task: Task, values: np.ndarray) -> np.ndarray:
     return task.classes[values]
 
 
-def _weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
+def _weights(sample_weight: Any, n_rows: int, keep: bool) -> np.ndarray | None:
+    """The weights as numbers; None where all are alike, unless those are to be kept."""
     if sample_weight is None:
         return None
     weight = check_array(
@@ -137,7 +149,7 @@ def _weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
             "sample_weight must be 0 or more, and more than 0 for some row; the least is "
             f"{weight.min():g}, the largest {weight.max():g} (sample weights all zero or negative)"
         )
-    return None if (weight == weight[0]).all() else weight
+    return None if not keep and (weight == weight[0]).all() else weight
 
 
 def _hold_out(spec: Data, rows: Rows, task: Task, seed: int, logbook: Logbook) -> tuple[Rows, Rows]:
@@ -148,9 +160,12 @@ def _hold_out(spec: Data, rows: Rows, task: Task, seed: int, logbook: Logbook) -
             )
         X, y = spec.validation
         classes = task.classes if task.kind in ("binary", "multiclass") else None
-        _, values = read_target(y, classification=task.is_classification, classes=classes)
-        weight = None if rows.weight is None else np.ones(len(values))
         held = read_rows(X, allow_nan=spec.preprocess is not None)
+        if task.kind == "reconstruction":
+            _, values = itself(held)
+        else:
+            _, values = read_target(y, classification=task.is_classification, classes=classes)
+        weight = None if rows.weight is None else np.ones(len(values))
         check_consistent_length(held, values)
         return rows, Rows(held, values, weight)
     labels = rows.y if task.kind in ("binary", "multiclass") else None
@@ -191,7 +206,7 @@ def _build(
             probe(model, found.sample)
     _avoid_single_rows(model, found, logbook)
     _move(model, found, device)
-    optimizer = as_optimizer(choose_optimizer(specs.optimizer, ours, logbook))
+    optimizer = as_optimizer(choose_optimizer(specs.optimizer, model, ours, logbook))
     facts = Facts(
         task=found.task,
         preparation=found.preparation,

@@ -28,7 +28,7 @@ def note(training: Any, step: Step | None) -> None:
             state.ended = True
             settle(training)
             training.watcher.end(training, _how(training))
-            if not _finite(training.model):
+            if not _finite(training):
                 raise FloatingPointError(state.epoch, state.batch, math.nan)
     else:
         state.epoch, state.batch, state.epoch_done = step.epoch, step.batch, step.last
@@ -54,7 +54,7 @@ def _note_epoch(training: Any, step: Step) -> None:
     training.watcher.epoch(training, step, loss)
     if not math.isfinite(loss):
         raise FloatingPointError(step.epoch, step.batch, loss)
-    if step.epoch % max(1, training.loop.epochs // 20) == 0 and _finite(training.model):
+    if step.epoch % max(1, training.loop.epochs // 20) == 0 and _finite(training):
         # a gradient can be NaN while the loss is not: to these weights we can go back
         state.safe = copy_weights(training.model)
 
@@ -79,7 +79,7 @@ def diverged(training: Any, error: FloatingPointError) -> DivergedError:
     epoch, batch, loss = error.args
     training.steps = None
     training.watcher.end(training, "diverged")
-    if not _finite(training.model) and training.state.safe:
+    if not _finite(training) and training.state.safe:
         training.model.load_state_dict(training.state.safe)
     lr = training.optimizer.param_groups[0]["lr"]
     return DivergedError(
@@ -91,5 +91,11 @@ def diverged(training: Any, error: FloatingPointError) -> DivergedError:
     )
 
 
-def _finite(model: torch.nn.Module) -> bool:
-    return all(bool(torch.isfinite(weight).all()) for weight in model.state_dict().values())
+def _finite(training: Any) -> bool:
+    """Whether the weights are; a buffer may be infinite, as thresholds are, if it was before."""
+    safe, model = training.state.safe or {}, training.model
+    watched = dict(model.named_parameters())
+    for name, buffer in model.named_buffers():
+        if name in safe and bool(torch.isfinite(safe[name]).all()):
+            watched[name] = buffer
+    return all(bool(torch.isfinite(weight).all()) for weight in watched.values())

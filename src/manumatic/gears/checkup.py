@@ -103,7 +103,7 @@ def _course(training: Any, ended: str) -> Course:
         limit=stability_limit(case_of(training, limit=None)) if grown else None,
         chance=chance(training.loss, *train) if train else None,
         valid_chance=chance(training.loss, *train, on=valid) if train and valid else None,
-        kind=facts.task.kind,
+        kind=facts.task.kind if facts.task.is_classification else "regression",
         prepared=facts.data.preprocess is not None,
     )
 

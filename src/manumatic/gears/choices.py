@@ -5,6 +5,7 @@ __all__ = [
     "as_loop",
     "check_loop",
     "choose_batch_size",
+    "choose_border",
     "choose_loop",
     "choose_optimizer",
     "choose_seed",
@@ -15,9 +16,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from manumatic.convert.module import Converted
 from manumatic.errors import ComponentError
 from manumatic.logbook import Logbook
-from manumatic.parts.components import Data, Loop, Optimizer
+from manumatic.nets.autoencoder import LinearAutoencoder
+from manumatic.parts.components import Data, Loop, Model, Optimizer
 
 FEW_ROWS = 200  # below, a tenth of the rows says little about when to stop
 STEPS = 3000  # what a small network needs, whatever the number of rows
@@ -30,6 +33,17 @@ def as_data(data: Any) -> Data:
     if isinstance(data, str) and data == "auto":
         return Data()
     raise ComponentError(f'data must be "auto" or mm.Data(...); got {data!r}')
+
+
+def choose_border(spec: Data, model: Any, logbook: Logbook) -> Data:
+    """A model that was converted from scikit-learn has a preprocessing and units of its own."""
+    net = model.net if isinstance(model, Model) else model
+    automatic = isinstance(spec.preprocess, str) and spec.preprocess == "auto"
+    if not (isinstance(net, Converted) and automatic):
+        return spec
+    logbook.note("data", "columns as the converted model reads them", "it brings its preprocessing")
+    target = None if isinstance(spec.target, str) else spec.target
+    return Data(**(spec.get_params(deep=False) | {"preprocess": net.border, "target": target}))
 
 
 def as_loop(loop: Any) -> Loop | None:
@@ -94,10 +108,10 @@ def choose_batch_size(data: Data, n_rows: int, logbook: Logbook) -> int:
     return size
 
 
-def choose_loop(n_rows: int, batch_size: int, logbook: Logbook) -> Loop:
+def choose_loop(n_rows: int, batch_size: int, logbook: Logbook, most: int = 300) -> Loop:
     """Epochs for about 3,000 steps, and early stopping where there are rows to judge by."""
     steps = -(-n_rows // batch_size)
-    epochs = int(np.clip(round(STEPS / steps), 12, 300))
+    epochs = int(np.clip(round(STEPS / steps), 12, most))
     if n_rows < FEW_ROWS:
         logbook.note(
             "loop",
@@ -114,14 +128,17 @@ def choose_loop(n_rows: int, batch_size: int, logbook: Logbook) -> Loop:
     return Loop(epochs, patience=patience, keep="best")
 
 
-def choose_optimizer(optimizer: Any, ours: bool, logbook: Logbook) -> Any:
+def choose_optimizer(optimizer: Any, model: Any, ours: bool, logbook: Logbook) -> Any:
     """AdamW with a cosine schedule; a smaller rate for networks that we don't know."""
     if not (isinstance(optimizer, str) and optimizer == "auto"):
         return optimizer
-    lr = 5e-3 if ours else 2e-3
-    logbook.note(
-        "optimizer",
-        f"AdamW, lr {lr:g} falling to 0 along a cosine",
-        "a safe start for most networks",
-    )
+    if isinstance(model, Converted):
+        # its weights are in the units of the data: leaves in euros, slopes per square metre
+        why = "steps in proportion to each weight suit weights in any units"
+        logbook.note("optimizer", "Adafactor, lr 0.02 falling to 0 along a cosine", why)
+        return Optimizer("adafactor", lr=0.02, schedule="cosine")
+    lr, why = 5e-3 if ours else 2e-3, "a safe start for most networks"
+    if isinstance(model, LinearAutoencoder):  # Baldi & Hornik 1989
+        lr, why = 2e-2, "a linear autoencoder has no minimum but the best one"
+    logbook.note("optimizer", f"AdamW, lr {lr:g} falling to 0 along a cosine", why)
     return Optimizer("adamw", lr=lr, schedule="cosine", weight_decay=0.01)

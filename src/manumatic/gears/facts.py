@@ -35,6 +35,7 @@ class Specs:
     classification: bool
     watch: Watch
     classes: Any = None
+    reconstructs: bool = False  # each row is its own target
 
 
 @dataclass(frozen=True)

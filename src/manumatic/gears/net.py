@@ -1,15 +1,15 @@
 """What the estimators share: five components, fit, and the way to the manual gear."""
 
-__all__ = ["Net"]
+__all__ = ["Net", "chunks", "numbers_of", "outputs"]
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from manumatic.doctor.after import seen_before
@@ -25,6 +25,7 @@ from manumatic.gears.handover import steps
 from manumatic.gears.manual import Training
 from manumatic.gears.reading import reader_of
 from manumatic.gears.swap import describe
+from manumatic.logbook import Logbook
 from manumatic.parts.components import Component, Data, Loop
 from manumatic.parts.data import batch_rows
 from manumatic.parts.device import threads_for
@@ -39,6 +40,7 @@ class Net(CallbackSupportMixin, BaseEstimator):
     """What Classifier and Regressor share: one estimator around the five components."""
 
     _classification = False
+    _reconstructs = False
 
     def __init__(
         self,
@@ -104,7 +106,9 @@ class Net(CallbackSupportMixin, BaseEstimator):
             raise
         return self._adopt(training)
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Train one more epoch on these rows, with the same optimizer.
 
         Parameters
@@ -175,25 +179,13 @@ class Net(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         inputs: Iterable[Tensor]
         if isinstance(X, TensorDataset):
-            inputs = _chunks(X.tensors[0])
+            inputs = chunks(X.tensors[0])
         elif isinstance(X, Dataset | DataLoader):
             batches = X if isinstance(X, DataLoader) else DataLoader(X, 1024)
             inputs = (batch_rows(b)[0] if isinstance(b, list | tuple) else b for b in batches)
         else:
-            rows = self._read(X, reset=False)
-            tensor = steps.numbers(self._preparation, rows)
-            if tuple(tensor.shape[1:]) != self._task.in_shape:
-                raise DataError(
-                    f"X has rows of the shape {tuple(tensor.shape[1:])}; this "
-                    f"{type(self).__name__} was fitted on {self._task.in_shape}"
-                )
-            inputs = _chunks(tensor)
-        model, device = self.model_, next(self.model_.parameters()).device
-        if model.training:
-            model.eval()
-        with torch.inference_mode(), threads_for(model, 4096):
-            found = [model(chunk.to(device)).reshape(len(chunk), -1) for chunk in inputs]
-        return (found[0] if len(found) == 1 else torch.cat(found)).float().cpu()
+            inputs = chunks(numbers_of(self, X))
+        return outputs(self.model_, inputs)
 
     def _read(self, X: Any, reset: bool) -> Any:
         """Rows in one of four forms; columns counted and named as scikit-learn does."""
@@ -237,6 +229,7 @@ class Net(CallbackSupportMixin, BaseEstimator):
             watch=as_watch(self.watch),
             classification=self._classification,
             classes=classes,
+            reconstructs=self._reconstructs,
         )
         training = assemble(specs, X, y, sample_weight, earlier)
         training.facts.make = self._adopt
@@ -248,7 +241,8 @@ class Net(CallbackSupportMixin, BaseEstimator):
         self.__dict__.pop("_partial", None)  # partial_fit would go on from another run
         self.model_ = training.model.eval()
         self.history_ = training.state.history
-        self.logbook_ = facts.logbook
+        # what mm.shift says of the components, before what automatic decided
+        self.logbook_ = Logbook([*vars(self).get("_roles", ()), *facts.logbook])
         self.findings_ = training.findings
         self.n_iter_ = training.state.next_epoch
         self.seed_ = facts.seed
@@ -306,6 +300,29 @@ class Net(CallbackSupportMixin, BaseEstimator):
         return super().set_params(**params)
 
 
-def _chunks(tensor: Tensor) -> tuple[Tensor, ...]:
+def numbers_of(net: Net, X: Any) -> Tensor:
+    """Rows in memory, prepared as those that the model was trained on."""
+    numbers = steps.numbers(net._preparation, net._read(X, reset=False))
+    if tuple(numbers.shape[1:]) != net._task.in_shape:
+        raise DataError(
+            f"X has rows of the shape {tuple(numbers.shape[1:])}; this "
+            f"{type(net).__name__} was fitted on {net._task.in_shape}"
+        )
+    return numbers
+
+
+def outputs(
+    model: nn.Module, inputs: Iterable[Tensor], call: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """Outputs (n, numbers) of a model, or of one of its methods, on the CPU."""
+    run, device = call or model, next(model.parameters()).device
+    if model.training:
+        model.eval()
+    with torch.inference_mode(), threads_for(model, 4096):
+        found = [run(chunk.to(device)).reshape(len(chunk), -1) for chunk in inputs]
+    return (found[0] if len(found) == 1 else torch.cat(found)).float().cpu()
+
+
+def chunks(tensor: Tensor) -> tuple[Tensor, ...]:
     """About a million numbers at a time: what a forward pass needs stays small."""
     return tensor.split(max(256, 2**20 // max(1, tensor[0].numel())))

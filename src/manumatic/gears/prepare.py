@@ -13,6 +13,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import compute_sample_weight
 from torch import Tensor
 
+from manumatic.convert.border import Border
 from manumatic.errors import ComponentError, DataError
 from manumatic.logbook import Logbook
 from manumatic.parts.columns import array_preprocess, table_preprocess, text_preprocess
@@ -64,7 +65,16 @@ class Preparation:
             elif self.columns is None and isinstance(rows, pd.DataFrame):
                 rows = _plain(rows)
             rows = self.preprocess.transform(rows)
-        return as_tensor(rows)
+        return self.tensor(rows)
+
+    def tensor(self, numbers: Any) -> Tensor:
+        """Prepared rows as a tensor; a converted model fills in missing values itself."""
+        return as_tensor(numbers, missing=isinstance(self.preprocess, Border))
+
+    def pair(self, rows: Rows, task: Task, inputs: Tensor) -> tuple[Tensor, np.ndarray]:
+        """Inputs, and what the model is trained to return for them."""
+        itself = task.kind == "reconstruction"
+        return inputs, inputs.numpy() if itself else self.targets(rows.y)
 
     def targets(self, y: np.ndarray) -> np.ndarray:
         """Numbers of the target as the model is trained on them."""
@@ -80,8 +90,20 @@ class Preparation:
         return self.target.inverse_transform(prediction)
 
 
-def as_tensor(rows: Any) -> Tensor:
-    """Numbers of any kind as float32; integers too, for networks are made of floats."""
+def as_tensor(rows: Any, missing: bool = False) -> Tensor:
+    """Numbers of any kind as float32; integers too, for networks are made of floats.
+
+    Parameters
+    ----------
+    rows : array, DataFrame or sparse matrix (n, …)
+    missing : bool
+        The model takes NaN.
+
+    Raises
+    ------
+    DataError
+        Words, NaN or infinity where a number must be.
+    """
     if hasattr(rows, "toarray"):
         rows = rows.toarray()
     if isinstance(rows, pd.DataFrame):
@@ -90,12 +112,12 @@ def as_tensor(rows: Any) -> Tensor:
         raise DataError("X holds strings; preprocess='auto' turns them into numbers")
     with np.errstate(over="ignore"):
         numbers = np.array(rows, dtype=np.float32, order="C")
-    if not np.isfinite(numbers).all():
-        row = int(np.argwhere(~np.isfinite(numbers))[0, 0])
+    bad = np.isinf(numbers) if missing else ~np.isfinite(numbers)
+    if bad.any():
+        row = int(np.argwhere(bad)[0, 0])
         raise DataError(
-            f"row {row} of X holds {numbers[row][~np.isfinite(numbers[row])].flat[0]} once it is "
-            "prepared as float32; fill missing values and scale large ones, as preprocess='auto' "
-            "does"
+            f"row {row} of X holds {numbers[row][bad[row]].flat[0]} once it is prepared as "
+            "float32; fill missing values and scale large ones, as preprocess='auto' does"
         )
     return torch.from_numpy(numbers)
 
@@ -145,10 +167,11 @@ def prepare_rows(
     )
     X = train.X
     if preparation.preprocess is not None:
-        X = preparation.preprocess.fit_transform(X, train.y)
+        y = None if task.kind == "reconstruction" else train.y
+        X = preparation.preprocess.fit_transform(X, y)
     if task.kind == "regression":
         preparation.target = _choose_target(spec, train, scale_target, logbook)
-    return preparation, as_tensor(X), preparation.targets(train.y)
+    return preparation, *preparation.pair(train, task, preparation.tensor(X))
 
 
 def _choose(spec: Data, train: Rows, task: Task, seed: int, logbook: Logbook) -> Any:

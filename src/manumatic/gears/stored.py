@@ -33,7 +33,8 @@ def data_section(training: Any, source: Source, path: Path | None) -> str:
     X, y, *weight = training.data.tensors
     plain = facts.preparation.preprocess is None and facts.preparation.target is None
     if plain and not _held_out(training) and not weight and X.ndim == 2 and X.numel() <= FEW:
-        return f"{names[0]} = {_literal(X)}\n{names[1]} = {_literal(y)}{_on(facts.device, names)}"
+        target = names[0] if _is_itself(facts) else _literal(y)
+        return f"{names[0]} = {_literal(X)}\n{names[1]} = {target}{_on(facts.device, names)}"
     if path is None:
         raise EjectError("these rows need a file beside the script; give eject a path")
     if training.loop.uses_validation and training.valid is not None and not _held_out(training):
@@ -64,14 +65,22 @@ def _on(device: torch.device, names: list[str]) -> str:
     return f"\n{', '.join(names)} = {moved}"
 
 
+def _is_itself(facts: Any) -> bool:
+    """Whether each row is its own target."""
+    return bool(facts.task.kind == "reconstruction")
+
+
 def _read(facts: Any, source: Source, path: Path) -> str:
     """Write the rows beside the script, and say how to read them."""
     rows = facts.source
     source.imports |= {"from pathlib import Path", "import numpy as np"}
     if isinstance(rows.X, pd.DataFrame):
-        return _csv(rows, source, path)
+        return _csv(rows, source, path, y=not _is_itself(facts))
     X = rows.X.astype(str) if rows.X.dtype == object else rows.X
-    stored = {"X": X, "y": _without_objects(rows.y)}
+    stored, read = {"X": X}, 'rows = stored["X"]'
+    if not _is_itself(facts):
+        stored["y"] = _without_objects(rows.y)
+        read = 'rows, target = stored["X"], stored["y"]'
     if rows.weight is not None:
         stored["weight"] = rows.weight
     buffer = io.BytesIO()
@@ -79,8 +88,7 @@ def _read(facts: Any, source: Source, path: Path) -> str:
     name = f"{path.stem}.npz"
     write_whole(path.with_name(name), buffer.getvalue())
     text = f'stored = np.load(Path(__file__).with_name("{name}"))\n'
-    text += 'rows, target = stored["X"], stored["y"]'
-    return text + ('\nweights = stored["weight"]' if rows.weight is not None else "")
+    return text + read + ('\nweights = stored["weight"]' if rows.weight is not None else "")
 
 
 def _without_objects(y: np.ndarray) -> np.ndarray:
@@ -93,11 +101,12 @@ def _without_objects(y: np.ndarray) -> np.ndarray:
     return y.astype(str)
 
 
-def _csv(rows: Any, source: Source, path: Path) -> str:
+def _csv(rows: Any, source: Source, path: Path, *, y: bool) -> str:
     source.imports.add("import pandas as pd")
-    y = rows.y.reshape(len(rows.y), -1)
-    targets = ["target"] if y.shape[1] == 1 else [f"target_{i}" for i in range(y.shape[1])]
-    columns = dict(zip(targets, y.T, strict=True))
+    values = rows.y.reshape(len(rows.y), -1) if y else np.empty((len(rows), 0))
+    many = values.shape[1] > 1
+    targets = [f"target_{i}" if many else "target" for i in range(values.shape[1])]
+    columns = dict(zip(targets, values.T, strict=True))
     if rows.weight is not None:
         columns["weight"] = rows.weight
     _check_names(rows.X, columns)
@@ -112,7 +121,7 @@ def _csv(rows: Any, source: Source, path: Path) -> str:
     lines = ["rows = pd.read_csv(", *(f"    {part}," for part in (place, *told)), ")"]
     if len(targets) == 1:
         lines.append('target = rows.pop("target").to_numpy()')
-    else:
+    elif targets:
         lines += [f"target = rows[{targets}].to_numpy()", f"rows = rows.drop(columns={targets})"]
     if rows.weight is not None:
         lines.append('weights = rows.pop("weight").to_numpy()')
@@ -220,8 +229,9 @@ def _numbers(training: Any, source: Source, names: list[str]) -> list[str]:
             f"\n\n{text}\n\n" for name, text in source.definitions.items() if name not in before
         ]
         lines.append(f"preprocess = {expression}")
+        beside = "" if _is_itself(facts) else f", {target}"
         train, valid = (
-            f"preprocess.fit_transform({train}, {target})",
+            f"preprocess.fit_transform({train}{beside})",
             f"preprocess.transform({valid})",
         )
     lines.append(f"{names[0]} = {_tensor(train)}")
@@ -231,10 +241,12 @@ def _numbers(training: Any, source: Source, names: list[str]) -> list[str]:
         )
         target = f"scaler.transform({_column(target, facts)})"
         held_target = f"scaler.transform({_column(held_target, facts)})"
-    lines.append(f"{names[1]} = {_target(target, training)}")
+    itself = _is_itself(facts)
+    lines.append(f"{names[1]} = {names[0] if itself else _target(target, training)}")
     if held:
         lines.append(f"X_valid = {_tensor(valid)}")
-        lines.append(f"y_valid = {_target(held_target, training)}")
+        held_target = "X_valid" if itself else _target(held_target, training)
+        lines.append(f"y_valid = {held_target}")
     if facts.weighted:
         lines.append(f"{names[2]} = {_tensor('weights[train]' if held else 'weights')}")
         lines += [f"weight_valid = {_tensor('weights[valid]')}"] if held else []

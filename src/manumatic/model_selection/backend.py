@@ -134,6 +134,17 @@ class Together(ParallelBackendBase):
 
     apply_async = submit  # its name before joblib 1.5
 
+    def results(self) -> list[Any]:
+        """What each call has returned, None where it has not; nothing goes on after this."""
+        self.close()
+        return [] if self.meeting is None else self.meeting.results()
+
+    def close(self) -> None:
+        """End what has not come to its end."""
+        self.around.unregister()
+        if self.meeting is not None:
+            self.meeting.close()
+
 
 @contextmanager
 def as_one(n_jobs: int | None) -> Iterator[Together]:
@@ -142,9 +153,7 @@ def as_one(n_jobs: int | None) -> Iterator[Together]:
     try:
         yield backend
     finally:
-        backend.around.unregister()
-        if backend.meeting is not None:
-            backend.meeting.close()
+        backend.close()
 
 
 def holds_net(value: Any) -> bool:

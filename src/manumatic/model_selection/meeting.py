@@ -14,6 +14,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
+from functools import partial
 from threading import Event, Thread
 from typing import Any
 
@@ -45,6 +46,10 @@ class Call:
     ----------
     training : Training or None
         What it waits for.
+    run : callable
+        Runs that training alone.
+    listened : bool
+        Whether callbacks of scikit-learn listen to its epochs.
     ended : bool
         Whether it came to its end, with a result or an error.
     value : Any
@@ -56,7 +61,8 @@ class Call:
         self.done = done
         self.prepared = prepared
         self.training: Training | None = None
-        self.ended = False
+        self.run: Callable[[], None] = lambda: None
+        self.listened = self.ended = False
         self.value: Any = None
         self._raised: BaseException | None = None
         self._error: BaseException | None = None  # to raise where it waits
@@ -126,10 +132,9 @@ class Call:
 
     def _train(self, net: Any, training: Training, X: Any, y: Any, sample_weight: Any) -> None:
         """In place of :func:`~manumatic.gears.callbacks.drive`."""
-        if not getattr(net, "_skl_callbacks", None):
-            self._wait_for(training)
-        if not training.state.ended:  # callbacks listen to each epoch, or it failed in company
-            drive(net, training, X, y, sample_weight)
+        self.run = partial(drive, net, training, X, y, sample_weight)
+        self.listened = bool(getattr(net, "_skl_callbacks", None))
+        self._wait_for(training)
 
     def _wait_for(self, training: Training) -> None:
         start, filters = time.time(), warnings.filters
@@ -191,12 +196,13 @@ class Meeting:
         while self._new and self._has_room():
             self._let_go(self._new.popleft())
         waiting, self._waiting = self._waiting, []
-        start = time.time()
         try:
-            errors = self._train([call.training for call in waiting if call.training is not None])
+            start = time.time()
+            errors = _train([call.training for call in waiting if call.training is not None])
             seconds = (time.time() - start) / max(1, len(waiting))
             for call, error in zip(waiting, errors, strict=True):
-                self._let_go(call, error, seconds)
+                left = error is None and call.training is not None and not call.training.state.ended
+                self._let_go(call, *(_alone(call) if left else (error, seconds)))
         except KeyboardInterrupt:
             for call in waiting:
                 if call.training is not None and call.training.state.ended:
@@ -210,22 +216,36 @@ class Meeting:
 
     def _let_go(self, call: Call, error: BaseException | None = None, seconds: float = 0.0) -> None:
         call.go_on(error, seconds)
-        if call.training is not None:
-            self._prepared.share(call.training)
-            self._waiting.append(call)
-        else:
+        if call.training is None:
             call.result()
             if call.done is not None:
                 call.done()
+        elif call.listened:
+            self._let_go(call, *_alone(call))
+        else:
+            self._prepared.share(call.training)
+            self._waiting.append(call)
 
-    def _train(self, trainings: Sequence[Training]) -> Sequence[BaseException | None]:
-        if not trainings:
-            return []
-        try:
-            return train_together(trainings)
-        except Exception as error:  # noqa: BLE001 - whoever caused it meets it again on its own
-            for training in trainings:
-                if not training.state.ended:
-                    why = f"together: {type(error).__name__}: {error}"
-                    training.facts.logbook.note("loop", "trained alone", why)
-            return [None] * len(trainings)
+
+def _train(trainings: Sequence[Training]) -> Sequence[BaseException | None]:
+    """The error of each, if there is one; what has not ended had bad company."""
+    if not trainings:
+        return []
+    try:
+        return train_together(trainings)
+    except Exception as error:  # noqa: BLE001 - whoever caused it meets it again on its own
+        for training in trainings:
+            if not training.state.ended:
+                why = f"together: {type(error).__name__}: {error}"
+                training.facts.logbook.note("loop", "trained alone", why)
+        return [None] * len(trainings)
+
+
+def _alone(call: Call) -> tuple[BaseException | None, float]:
+    """Run what a call waits for; the error that it is to raise, and seconds."""
+    start, raised = time.time(), None
+    try:
+        call.run()
+    except Exception as error:  # noqa: BLE001 - the call raises it
+        raised = error
+    return raised, time.time() - start

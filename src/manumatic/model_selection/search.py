@@ -41,8 +41,7 @@ class _Search(BaseEstimator):
             try:
                 return super().fit(X, y, **params)
             except KeyboardInterrupt:
-                together.meeting.close()
-                self._keep(together.meeting.results())
+                self._keep(together.results())
                 raise
             finally:
                 del self._rounds

@@ -33,6 +33,8 @@ class Weights:
             {column[0][0]: torch.stack([t.detach() for _, t in column]) for column in columns}
         )
         self.safe = _copies(self.now)
+        # a buffer may be infinite from the start, as thresholds of trees are
+        self.watched = [name for name, t in self.now.items() if bool(torch.isfinite(t).all())]
         self.best: Tensors = {}
         names = {id(tensor): name for name, tensor in _tensors(models[0])}
         state = models[0].state_dict(keep_vars=True)  # a weight in two places has two names there
@@ -48,7 +50,8 @@ class Weights:
     def keep_safe(self, places: Sequence[int]) -> None:
         """Remember the weights of those of these members that are finite."""
         if places:
-            parts = [torch.isfinite(t).reshape(len(t), -1).all(1) for t in self.now.values()]
+            watched = [self.now[name] for name in self.watched]
+            parts = [torch.isfinite(t).reshape(len(t), -1).all(1) for t in watched]
             finite = torch.stack(parts).all(0).tolist()
             self._copy(self.safe, [place for place in places if finite[place]])
 

@@ -10,6 +10,7 @@ __all__ = ["Component", "Data", "Loop", "Loss", "Model", "Optimizer"]
 
 import inspect
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Self
 
 from sklearn.base import BaseEstimator
@@ -21,6 +22,7 @@ class Component(BaseEstimator):
     arguments: dict[str, Any]
 
     @classmethod
+    @cache  # a clone asks for it some twenty times
     def _named(cls) -> list[str]:
         signature = inspect.signature(cls.__init__).parameters.values()
         return [p.name for p in signature if p.kind is not p.VAR_KEYWORD and p.name != "self"]
@@ -150,7 +152,7 @@ class Optimizer(Component):
     Parameters
     ----------
     name : str, type or functools.partial
-        "adamw", "sgd", "lbfgs", … (any of ``torch.optim``), a class, or a partial of one.
+        "adamw", "sgd", "lbfgs", … (any of ``torch.optim``), "fista", a class, or a partial of one.
     lr : float or None
         Learning rate; None is the optimizer's own.
     schedule : None, str, type, partial or callable

@@ -12,6 +12,7 @@ __all__ = [
     "last_operation",
     "per_row",
     "shape_target",
+    "sums",
 ]
 
 import copy
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 
 from manumatic.errors import ComponentError, nearest
 from manumatic.logbook import Logbook
+from manumatic.nets.autoencoder import ELBO
 from manumatic.parts.components import Loss
 from manumatic.task import Task
 
@@ -38,6 +40,7 @@ LOSSES: dict[str, type[nn.Module]] = {
     "cross_entropy": nn.CrossEntropyLoss,
     "bce": nn.BCEWithLogitsLoss,
     "nll": nn.NLLLoss,
+    "elbo": ELBO,
 }
 SCALABLE = (nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.SmoothL1Loss)
 ONE_HOT = (nn.BCEWithLogitsLoss, nn.BCELoss, *SCALABLE)  # they compare each output with 0 and 1
@@ -140,6 +143,19 @@ def fits_scaled_target(spec: Loss) -> bool:
     return isinstance(name, SCALABLE) or (isinstance(name, type) and issubclass(name, SCALABLE))
 
 
+def sums(spec: Loss) -> bool:
+    """Whether the loss adds its rows up, so that their weights count as they are.
+
+    A torch loss with ``reduction="sum"`` that is given weights becomes a mean (:class:`Weighted`).
+    """
+    if not getattr(spec.name, "takes_weight", False):
+        return False
+    if isinstance(spec.name, type):
+        own = inspect.signature(spec.name).parameters["reduction"].default
+        return bool(spec.arguments.get("reduction", own) == "sum")
+    return bool(spec.name.reduction == "sum")
+
+
 def choose_loss(
     spec: Loss, task: Task, prediction: Tensor, weighted: bool, logbook: Logbook
 ) -> tuple[Any, Link]:
@@ -165,7 +181,8 @@ def choose_loss(
     link = _link(loss, task, prediction)
     _refuse_double_activation(loss, prediction)
     if weighted:
-        loss = Weighted(per_row(loss))
+        if not getattr(loss, "takes_weight", False):
+            loss = Weighted(per_row(loss))
         logbook.note("loss", "each row's loss times its weight", "the rows carry weights")
     return loss, link
 
@@ -200,17 +217,19 @@ def check_loss(loss: Any, prediction: Tensor, *target: Tensor) -> None:
 
 def check_shape(task: Task, prediction: Tensor) -> None:
     """Raise where the outputs cannot be read for the task."""
-    found, wanted = tuple(prediction.shape[1:]), (task.out_features,)
-    single = task.out_features == 1 or task.kind == "binary"
+    found, itself = tuple(prediction.shape[1:]), task.kind == "reconstruction"
+    wanted = task.in_shape if itself else (task.out_features,)
+    single = wanted == (1,) or task.kind == "binary"
     if found == wanted or (single and found in ((), (1,))):
         return
     target = {
         "regression": f"y has {task.n_outputs} column(s)",
         "multilabel": f"y has {task.n_outputs} labels",
+        "reconstruction": f"rows have the shape {task.in_shape}",
     }.get(task.kind, f"y has {task.out_features} classes")
     raise ComponentError(
         f"the model returns the shape {tuple(prediction.shape)} for {len(prediction)} rows, but "
-        f"{target}: it must return ({len(prediction)}, {task.out_features}). "
+        f"{target}: it must return {(len(prediction), *wanted)}. "
         "A class with out_features in its signature gets the right number"
     )
 
@@ -221,6 +240,10 @@ def _build(spec: Loss, task: Task, prediction: Tensor, logbook: Logbook) -> Any:
         one_logit = task.kind == "binary" and tuple(prediction.shape[1:]) in ((), (1,))
         if task.kind == "regression":
             name, why = "mse", "the target is a number"
+        elif task.kind == "reconstruction":
+            name, why = "mse", "the target is the row itself"
+            if hasattr(prediction, "divergence"):
+                name, why = "elbo", "the net says how far its codes are from a standard normal"
         elif task.kind == "multilabel" or one_logit:
             name, why = "bce", "each output answers yes or no"
         else:
@@ -243,14 +266,13 @@ def _build(spec: Loss, task: Task, prediction: Tensor, logbook: Logbook) -> Any:
 
 
 def _link(loss: Any, task: Task, prediction: Tensor) -> Link:
-    if isinstance(loss, FOR_CLASSES) and task.kind == "regression":
+    if isinstance(loss, FOR_CLASSES) and not task.is_classification:
         raise ComponentError(
             f"{type(loss).__name__} tells classes apart, and this target is a number; "
             "use mm.Classifier, or a loss for numbers such as 'mse'"
         )
-    if task.kind == "regression":
-        log_rate = isinstance(loss, nn.PoissonNLLLoss) and loss.log_input
-        return Link("exp" if log_rate else "identity")
+    if not task.is_classification:
+        return Link("exp" if _is_log(loss) else "identity")
     if isinstance(loss, nn.NLLLoss):
         return Link("exp_classes")
     read = "clip" if isinstance(loss, (nn.BCELoss, *SCALABLE)) else "sigmoid"
@@ -258,7 +280,19 @@ def _link(loss: Any, task: Task, prediction: Tensor) -> Link:
         return Link(read)
     if tuple(prediction.shape[1:]) in ((), (1,)):
         return Link(f"{read}_pair")
-    return Link(f"{read}_shares" if isinstance(loss, ONE_HOT) else "softmax")
+    return Link(f"{read}_shares" if _is_apart(loss) else "softmax")
+
+
+def _is_log(loss: Any) -> bool:
+    """Whether the outputs are logarithms of what is predicted."""
+    if isinstance(loss, nn.PoissonNLLLoss):
+        return bool(loss.log_input)
+    return bool(getattr(loss, "log_link", False))
+
+
+def _is_apart(loss: Any) -> bool:
+    """Whether each class has an output of its own, that says yes or no."""
+    return isinstance(loss, ONE_HOT) or bool(getattr(loss, "one_vs_rest", False))
 
 
 def shape_target(loss: Any, task: Task, values: Any, out_shape: tuple[int, ...]) -> Tensor:

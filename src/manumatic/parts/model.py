@@ -1,6 +1,15 @@
 """Model: any ``nn.Module`` — class, function, instance or name — built to fit the task."""
 
-__all__ = ["NETS", "as_model", "build_model", "copy_weights", "is_lazy", "probe", "resolve_model"]
+__all__ = [
+    "AUTOENCODERS",
+    "NETS",
+    "as_model",
+    "build_model",
+    "copy_weights",
+    "is_lazy",
+    "probe",
+    "resolve_model",
+]
 
 import copy
 import inspect
@@ -12,6 +21,11 @@ from torch import Tensor, nn
 
 from manumatic.errors import ComponentError, nearest
 from manumatic.logbook import Logbook
+from manumatic.nets.autoencoder import (
+    Autoencoder,
+    LinearAutoencoder,
+    VariationalAutoencoder,
+)
 from manumatic.nets.image import CNN
 from manumatic.nets.linear import Linear
 from manumatic.nets.table import MLP, TableNet
@@ -52,23 +66,29 @@ def resolve_model(spec: Model, task: Task, logbook: Logbook) -> Model:
                 f"mm.Model got the finished {type(net).__name__} and the arguments "
                 f"{spec.arguments}; give its class instead: mm.Model({type(net).__name__}, ...)"
             )
+        if _is_double(net):
+            logbook.note("model", "weights as float32", "they are float64, and rows are float32")
         return spec
+    nets, best = NETS, "cnn" if len(task.in_shape) == 3 else "table"
+    if task.kind == "reconstruction":
+        nets, best = AUTOENCODERS, "autoencoder"
     if net == "auto":
-        net = "cnn" if len(task.in_shape) == 3 else "table"
+        net = best
         logbook.note("model", f"the {net!r} net", f"rows have the shape {task.in_shape}")
     if isinstance(net, str):
-        if net not in NETS:
+        if net not in nets:
             raise ComponentError(
-                f"no ready net {net!r}; there are {', '.join(NETS)}.{nearest(net, NETS)}"
+                f"no ready net {net!r}; there are {', '.join(nets)}.{nearest(net, nets)}"
             )
-        net = NETS[net]
+        net = nets[net]
     return Model(net, **_fill_in(net, spec.arguments, task, logbook))
 
 
 def build_model(spec: Model) -> nn.Module:
     """A fresh network.  Random initial weights come from torch's global generator as it stands."""
     if isinstance(spec.net, nn.Module):
-        return copy.deepcopy(spec.net)
+        own = copy.deepcopy(spec.net)
+        return own.float() if _is_double(own) else own  # rows are float32
     made = spec.net(**spec.arguments)
     if not isinstance(made, nn.Module):
         raise ComponentError(
@@ -144,6 +164,11 @@ def probe(model: nn.Module, X: Tensor) -> Tensor:
     return prediction
 
 
+def _is_double(model: nn.Module) -> bool:
+    numbers = (*model.parameters(), *model.buffers())
+    return any(found.dtype == torch.float64 for found in numbers)
+
+
 def is_lazy(model: nn.Module) -> bool:
     """Whether some layer still waits for its first rows to know its shape."""
     return any(torch.nn.parameter.is_lazy(weight) for weight in model.parameters())
@@ -155,3 +180,8 @@ def copy_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 NETS: dict[str, Any] = {"linear": Linear, "mlp": MLP, "table": TableNet, "cnn": CNN}
+AUTOENCODERS: dict[str, Any] = {
+    "autoencoder": Autoencoder,
+    "linear": LinearAutoencoder,
+    "variational": VariationalAutoencoder,
+}

@@ -26,6 +26,7 @@ from torch.optim import lr_scheduler
 from manumatic.errors import ComponentError, nearest
 from manumatic.parts.components import Optimizer
 from manumatic.parts.lean import lean
+from manumatic.parts.proximal import FISTA
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     name.lower(): found
@@ -33,7 +34,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     if isinstance(found, type)
     and issubclass(found, torch.optim.Optimizer)
     and found is not torch.optim.Optimizer
-}
+} | {"fista": FISTA}
 
 
 def as_optimizer(optimizer: Any) -> Optimizer:

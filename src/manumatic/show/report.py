@@ -69,6 +69,7 @@ def _view(facts: Facts) -> dict[str, Any]:
         "curves": {row["name"]: Markup(svg.loss_curves(row["training"]["curves"])) for row in nets},
         "net": nets[0] if nets else None,
         "parts": PARTS,
+        "together": [row["name"] for row in facts["rows"] if row.get("together")],
         "noted": [row for row in facts["rows"] if row["notes"]],
         "json": htmlsafe_json_dumps(facts, allow_nan=False, separators=(",", ":")),
     }

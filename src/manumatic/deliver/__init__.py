@@ -1,0 +1,3 @@
+"""What leaves the notebook: graphs, bundles, servers."""
+
+__all__: list[str] = []

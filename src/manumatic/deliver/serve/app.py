@@ -1,0 +1,59 @@
+"""The application: FastAPI for its pages and documentation, plain routes for the work."""
+
+__all__ = ["make_app"]
+
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from manumatic.deliver.serve.describe import openapi
+from manumatic.deliver.serve.gate import Gate, Limits
+from manumatic.deliver.serve.page import render_docs, render_page
+from manumatic.deliver.serve.routes import routes
+from manumatic.deliver.serve.service import Service
+
+
+def make_app(service: Service, limits: Limits | None = None, token: str | None = None) -> FastAPI:
+    """An ASGI application that serves one bundle.
+
+    Parameters
+    ----------
+    service : Service
+    limits : Limits, optional
+    token : str, optional
+        What clients must send as ``Authorization: Bearer …``; probes need none.
+
+    Returns
+    -------
+    fastapi.FastAPI
+        To be extended: ``app.get("/more")``.
+    """
+    limits = limits or Limits()
+    gate = Gate(service.metrics, limits, token)
+    # FastAPI's own pages load scripts from elsewhere; ours work without a network
+    app = FastAPI(title=service.name, lifespan=service.watching, docs_url=None, redoc_url=None)
+    describe = partial(openapi, service, limits, token is not None)
+    app.openapi = describe  # type: ignore[method-assign]
+    app.router.routes.extend(routes(service, gate))
+
+    async def form(request: Request) -> Response:
+        model = service.model
+        return HTMLResponse(render_page(service.name, model.digest, model.schema))
+
+    async def docs(request: Request) -> Response:
+        return HTMLResponse(render_docs(service.name, describe(), service.model.schema))
+
+    for path, page in (("/", form), ("/docs", docs)):
+        app.router.routes.append(Route(path, gate.around(path, page), methods=["GET"]))
+    app.add_exception_handler(404, _no_such)
+    app.add_exception_handler(405, _no_such)
+    return app
+
+
+async def _no_such(request: Request, error: Any) -> Response:
+    headers = getattr(error, "headers", None)
+    return JSONResponse({"error": error.detail}, error.status_code, headers)

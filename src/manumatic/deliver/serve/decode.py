@@ -1,0 +1,175 @@
+"""Bytes of a request → columns of the graph, every cell checked on the way; and the way back."""
+
+__all__ = ["Decoder", "Invalid", "answer_of", "finite_rows"]
+
+from typing import Annotated, Any
+
+import numpy as np
+
+from manumatic.deliver.rows import feeds_of
+from manumatic.deliver.schema import Column, Schema
+from manumatic.errors import DataError, MissingExtra
+
+LONGEST = 300  # characters of a message, for a key in it may be anything
+JSON_KINDS = {"integer": int, "boolean": bool, "date": str}
+
+
+class Invalid(Exception):
+    """The request cannot be answered as it is; the message names row, column and what was wanted.
+
+    Parameters
+    ----------
+    message : str
+        Without any value of the request.
+    reason : str
+        One word, for counting.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message[:LONGEST])
+        self.reason = reason
+
+
+class Decoder:
+    """Reads the rows of requests by the types of a schema.
+
+    A number must be a number: ``"0.1"`` and ``true`` are not. A missing value is ``null``, and only
+    where the model takes one. Unknown columns are refused.
+
+    Parameters
+    ----------
+    schema : Schema
+    most_rows : int
+        Of one request.
+    """
+
+    def __init__(self, schema: Schema, most_rows: int) -> None:
+        try:
+            import msgspec
+        except ImportError:
+            raise MissingExtra("msgspec", "deliver") from None
+        self.schema, self._errors = schema, (msgspec.DecodeError, RecursionError)
+        row = _row_type(schema)
+        many = Annotated[list[row], msgspec.Meta(min_length=1, max_length=most_rows)]  # type: ignore[valid-type]
+        request = msgspec.defstruct("Request", [("rows", many)], forbid_unknown_fields=True)
+        vertex = msgspec.defstruct("Instances", [("instances", many), ("parameters", Any, None)])
+        self._decoders = {
+            "rows": msgspec.json.Decoder(request),
+            "instances": msgspec.json.Decoder(vertex),
+        }
+
+    def __call__(self, body: bytes, key: str = "rows") -> tuple[dict[str, np.ndarray], int]:
+        """The inputs of the graph, and how many rows there are.
+
+        Raises
+        ------
+        Invalid
+        """
+        try:
+            rows = getattr(self._decoders[key].decode(body), key)
+        except self._errors as error:
+            raise Invalid(f"{error}" or "nested too deeply", "malformed") from None
+        return self.feeds(self._columns(rows)), len(rows)
+
+    def feeds(self, columns: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Columns → the inputs of the graph; Invalid where a cell is not as the schema says."""
+        try:
+            return feeds_of(self.schema, columns)
+        except DataError as error:
+            raise Invalid(str(error), "value") from None
+
+    def _columns(self, rows: list[Any]) -> dict[str, Any]:
+        if self.schema.form == "array":
+            return {"X": np.array(rows, dtype=np.float64)}  # None becomes NaN
+        if self.schema.form == "text":
+            return {"text": rows}
+        found: dict[str, Any] = {}
+        for place, column in enumerate(self.schema.columns):
+            cells: Any = [getattr(row, f"c{place}") for row in rows]
+            if column.kind in ("number", "integer", "duration"):
+                cells = np.array(cells, dtype=np.float64)
+            found[column.name] = cells
+        return found
+
+
+def _row_type(schema: Schema) -> Any:
+    import msgspec
+
+    if schema.form == "text":
+        return str
+    if schema.form == "array":
+        return _array_type(schema.shape or [], any(column.nullable for column in schema.columns))
+    fields = [(f"c{place}", _cell_type(column)) for place, column in enumerate(schema.columns)]
+    names = {f"c{place}": column.name for place, column in enumerate(schema.columns)}
+    return msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True)
+
+
+def _array_type(shape: list[int], nullable: bool) -> Any:
+    import msgspec
+
+    kind: Any = float | None if nullable else float
+    for size in reversed(shape):
+        kind = Annotated[list[kind], msgspec.Meta(min_length=size, max_length=size)]
+    return kind
+
+
+def _cell_type(column: Column) -> Any:
+    kind: Any = JSON_KINDS.get(column.kind, float)
+    if column.kind == "word":
+        known = [type(word) for word in column.categories or () if word is not None]
+        kind = str
+        for other in (int, float):
+            kind = kind | other if other in known else kind
+    return kind | None if column.nullable else kind
+
+
+def finite_rows(outputs: dict[str, np.ndarray]) -> None:
+    """Raise Invalid where the model has no finite answer: never a silent null.
+
+    Parameters
+    ----------
+    outputs : dict of str to ndarray
+        (n, …) by name.
+    """
+    for name, found in outputs.items():
+        if found.dtype.kind != "f":
+            continue
+        finite = np.isfinite(found).reshape(len(found), -1).all(1)
+        if not finite.all():
+            row = int(finite.argmin())
+            raise Invalid(f"row {row}: the model's {name} is not a finite number", "nonfinite")
+
+
+def answer_of(schema: Schema, outputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    """What a client reads: ``predictions``, and beside them what else the model says.
+
+    Parameters
+    ----------
+    schema : Schema
+    outputs : dict of str to ndarray
+        (n, …) by name.
+
+    Returns
+    -------
+    dict
+        ``predictions`` (n), and ``probabilities`` (n, classes) with ``classes``, or ``scores``.
+
+    Examples
+    --------
+    >>> from manumatic.deliver.schema import Output
+    >>> schema = Schema("table", True, [], [Output("prediction", "predict", "float64", [1])])
+    >>> answer_of(schema, {"prediction": np.array([[1.5], [2.0]])})
+    {'predictions': [1.5, 2.0]}
+    """
+    answer: dict[str, Any] = {}
+    classes = next((one.classes for one in schema.outputs if one.name == "label"), None)
+    for output in schema.outputs:
+        found = outputs[output.name]
+        if found.ndim == 2 and found.shape[1] == 1:
+            found = found[:, 0]
+        name = {"probability": "probabilities", "score": "scores"}.get(output.name, output.name)
+        main = output.name in ("label", "prediction", "transformed")
+        answer["predictions" if main else name] = found.tolist()
+        if output.name == "probability":
+            answer["classes"] = classes
+    return answer
