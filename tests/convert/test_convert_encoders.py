@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.pipeline import make_union
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
@@ -117,6 +117,7 @@ def test_codes_stay_when_another_step_adds_words():
 
 
 @quick
+@example(150, [90.0, 200.0])
 @given(
     st.integers(1, 3 * FEW),
     st.lists(st.sampled_from([-1.0, 0.0, 0.5, 4.0, 90.0, np.nan]), min_size=1),

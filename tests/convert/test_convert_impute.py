@@ -100,6 +100,15 @@ def test_neighbours(seed, count, weights, flags, keep):
     parity(fitted, to_torch(fitted), rows).require()
 
 
+def test_a_training_row_with_a_hole_is_its_own_neighbour():
+    X = np.arange(40.0).reshape(10, 4) ** 2
+    rows = X.copy()
+    rows[np.arange(10), np.arange(10) % 4] = np.nan
+    fitted = KNNImputer(weights="distance").fit(X)
+    np.testing.assert_array_equal(fitted.transform(rows), X)
+    parity(fitted, to_torch(fitted), rows).require()
+
+
 def test_neighbours_that_are_refused():
     X = holed(0)
     with pytest.raises(ConvertError, match=r"metric=<function"):

@@ -138,6 +138,8 @@ NETS = {
         X,
         y,
     ),
+    "shifted": (mm.shift(linear_model.LogisticRegression()), X, labels),
+    "autoencoder": (mm.Autoencoder(loop=QUICK), X, None),
     "voting": (
         ensemble.VotingClassifier(
             [

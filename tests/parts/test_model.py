@@ -109,7 +109,7 @@ REFUSED = {
     "arguments for an instance": (Model(nn.Linear(4, 3), bias=False), r"finished Linear .*'bias'"),
     "no network": (lambda: 3, "returned a int; it must return an nn.Module"),
     "too few inputs": (nn.Linear(3, 3), r"Linear cannot take rows of shape \(4,\)"),
-    "other numbers": (nn.Linear(4, 3).double(), "must have the same dtype"),
+    "other numbers": (nn.Linear(4, 3).bfloat16(), "must have the same dtype"),
     "too few outputs": (nn.Linear(4, 2), r"shape \(3, 2\) for 3 rows, but y has 3 classes"),
     "a tuple": (nn.LSTM(4, 3), "returned a tuple; it must return one tensor"),
     "no rows": (nn.Sequential(nn.Linear(4, 3), nn.Flatten(0)), "first dimension must be the rows"),

@@ -79,7 +79,8 @@ class Temperature(nn.Module):
         if scores.shape[1] == 1:
             other = 1 - scores if self.odds else -scores
             scores = torch.cat([other, scores], 1)
-        logits = (scores + self.eps).log() if self.odds else scores
+        # log(p + ε): onnxruntime takes an addition of 1e-12 for one of nothing
+        logits = (scores / self.eps).log1p() + self.eps.log() if self.odds else scores
         return (self.beta * logits).softmax(1)
 
 

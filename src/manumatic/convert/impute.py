@@ -274,7 +274,7 @@ def simple(estimator: Any, build: Build) -> Piece:
     kept = [i for i, v in enumerate(given) if estimator.keep_empty_features or not _is_nan(v)]
     gaps, values, handed = [], np.zeros(len(given)), []
     for i, column in enumerate(build.columns or [None] * len(given)):
-        # a mean of whole numbers is cut to a whole number
+        # in the type of the rows that fit saw, as transform casts it
         filled = np.asarray(given[i]).astype(estimator._fill_dtype).item() if i in kept else None
         words = column is not None and (isinstance(filled, str) or isinstance(value, str))
         gaps.append(_gap(value, column if words else None, who))

@@ -306,7 +306,7 @@ class Trees(Ensemble):
 
     def _walk_traced(self, columns: Tensor) -> Tensor:
         """All trees on all levels: what a compiler makes one loop of."""
-        roots = torch.arange(self.count, dtype=torch.int32, device=columns.device)
+        roots = torch.arange(self.count, dtype=torch.int64, device=columns.device)
         node = roots[:, None].expand(-1, columns.shape[1])
         for _ in self.alive:
             found = columns.gather(0, self.feature[node].long())
@@ -316,19 +316,25 @@ class Trees(Ensemble):
     def _left(self, node: Tensor) -> Tensor:
         if self.perfect:
             return node * 2 + self.count
-        return self.left.index_select(0, node.reshape(-1)).view(node.shape)
+        return _at(self.left, node)
 
     def _right(self, node: Tensor, found: Tensor) -> Tensor:
         """Does a row go right."""
-        flat = node.reshape(-1)
-        right = found > self.threshold.index_select(0, flat).view(node.shape)
+        right = found > _at(self.threshold, node)
         if not self.width:
             return right
-        sets = self.sets.index_select(0, flat).view(node.shape)
+        sets = _at(self.sets, node)
         code = found.clamp(0, self.width - 1).to(torch.int32)
         at = sets.clamp(min=0) * self.width + code
-        member = self.table.view(-1).index_select(0, at.reshape(-1)).view(node.shape)
+        member = _at(self.table.view(-1), at)
         return torch.where(sets < 0, right, ~member)
+
+
+def _at(table: Tensor, node: Tensor) -> Tensor:
+    """Look-ups; plain indexing is the faster one compiled, and the slower one else."""
+    if torch.compiler.is_compiling():
+        return table[node]
+    return table.index_select(0, node.reshape(-1)).view(node.shape)
 
 
 class Nodes:
@@ -352,7 +358,7 @@ class Nodes:
         missing = joined("missing").astype(np.int64)
         # x ≤ inf for all that is there: the question is only whether something is
         hole = inner & (missing == HIGH) & np.isposinf(threshold)
-        pass
+        missing[hole] = HOLE
         self.kinds = tuple(np.unique(missing[inner]).tolist()) or (PLAIN,)
         block = np.searchsorted(self.kinds, missing)
         self.feature = np.where(inner, joined("feature") + block * features, 0)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ HOUSE = Path(__file__).parents[1]
 # Our own modules whose classes hold data: settings, records, fitted parts.
 OURS = {
     "manumatic.doctor.finding",
+    "manumatic.gears.autoencoder",
     "manumatic.gears.automatic",
     "manumatic.gears.prepare",
     "manumatic.gears.reading",
@@ -32,6 +34,7 @@ OURS = {
     "manumatic.parts.columns",
     "manumatic.parts.components",
     "manumatic.parts.loss",
+    "manumatic.parts.objectives",
     "manumatic.task",
     *(
         f"manumatic.{folder}.{found.name}"
@@ -39,6 +42,7 @@ OURS = {
         for found in pkgutil.iter_modules([str(HOUSE / folder)])
     ),
 }
+COMPUTING = ("manumatic.nets.", "manumatic.parts.objectives")  # whose functions do nothing else
 ACTIVATIONS = (
     *("celu", "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu"),
     *("log_softmax", "logsigmoid", "mish", "normalize", "relu", "relu6", "rrelu", "selu", "silu"),
@@ -215,7 +219,12 @@ def known_function(name: str, given: Iterable[Any] = ()) -> Any:
     name : str
     given : iterable of type or function
     """
-    return _functions().get(name) or _given(name.partition(":")[2], given)
+    place, _, title = name.partition(":")
+    if place in OURS and place.startswith(COMPUTING):
+        found = vars(import_module(place)).get(title)
+        own = isinstance(found, FunctionType) and found.__module__ == place
+        return found if own else None
+    return _functions().get(name) or _given(title, given)
 
 
 def function_name(function: Any) -> str:

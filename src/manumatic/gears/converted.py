@@ -74,7 +74,7 @@ class Calendar(Transformer):
         minutes = _whole(x - days * DAY, 60)
         hour = _whole(minutes, 60)
         year, month, day = _civil(days)
-        weekday = days + 4 - 7 * _whole(days + 3, 7)  # 1970 began on a Thursday
+        weekday = days + 3 - 7 * _whole(days + 3, 7)  # 1970 began on a Thursday
         clock = hour + (minutes - hour * 60) / 60
         columns = [year, month, day, weekday, hour, x]
         for turn in ((month - 1) / 12, weekday / 7, clock / 24):

@@ -1,7 +1,8 @@
 """Bytes of a request → columns of the graph, every cell checked on the way; and the way back."""
 
-__all__ = ["Decoder", "Invalid", "answer_of", "finite_rows"]
+__all__ = ["Decoder", "Invalid", "answer_of", "check_keys", "finite_rows"]
 
+import json
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from manumatic.deliver.schema import Column, Schema
 from manumatic.errors import DataError, MissingExtra
 
 LONGEST = 300  # characters of a message, for a key in it may be anything
-JSON_KINDS = {"integer": int, "boolean": bool, "date": str}
+JSON_KINDS = {"boolean": bool, "date": str}
 
 
 class Invalid(Exception):
@@ -23,18 +24,21 @@ class Invalid(Exception):
         Without any value of the request.
     reason : str
         One word, for counting.
+    code : int
+        Of HTTP.
     """
 
-    def __init__(self, message: str, reason: str) -> None:
+    def __init__(self, message: str, reason: str, code: int = 422) -> None:
         super().__init__(message[:LONGEST])
-        self.reason = reason
+        self.reason, self.code = reason, code
 
 
 class Decoder:
     """Reads the rows of requests by the types of a schema.
 
-    A number must be a number: ``"0.1"`` and ``true`` are not. A missing value is ``null``, and only
-    where the model takes one. Unknown columns are refused.
+    A number must be a number: ``"0.1"`` and ``true`` are not; 3.0 is a whole one. A missing value
+    is ``null``, and only where the model takes one. Unknown columns are refused, and so is a key
+    that an object has twice.
 
     Parameters
     ----------
@@ -48,15 +52,19 @@ class Decoder:
             import msgspec
         except ImportError:
             raise MissingExtra("msgspec", "deliver") from None
-        self.schema, self._errors = schema, (msgspec.DecodeError, RecursionError)
-        row = _row_type(schema)
-        many = Annotated[list[row], msgspec.Meta(min_length=1, max_length=most_rows)]  # type: ignore[valid-type]
+        self.schema, self.most_rows = schema, most_rows
+        self._errors = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+        many = Annotated[list[_row_type(schema)], msgspec.Meta(min_length=1)]  # type: ignore[misc]
         request = msgspec.defstruct("Request", [("rows", many)], forbid_unknown_fields=True)
         vertex = msgspec.defstruct("Instances", [("instances", many), ("parameters", Any, None)])
         self._decoders = {
             "rows": msgspec.json.Decoder(request),
             "instances": msgspec.json.Decoder(vertex),
+            "tensors": msgspec.json.Decoder(),
         }
+        names = schema.names if schema.form == "table" else []
+        self._colons = sum(1 + name.count(":") for name in names)  # of one row
+        self._whole = [c.name for c in schema.columns if c.kind == "integer"] if names else []
 
     def __call__(self, body: bytes, key: str = "rows") -> tuple[dict[str, np.ndarray], int]:
         """The inputs of the graph, and how many rows there are.
@@ -65,18 +73,44 @@ class Decoder:
         ------
         Invalid
         """
-        try:
-            rows = getattr(self._decoders[key].decode(body), key)
-        except self._errors as error:
-            raise Invalid(f"{error}" or "nested too deeply", "malformed") from None
+        rows = getattr(self._decoded(body, key), key)
+        if len(rows) > self.most_rows:
+            told = f"a request may have {self.most_rows} rows at most"
+            raise Invalid(told, "too_many_rows", 413)
+        check_keys(body, 1 + len(rows) * self._colons)
         return self.feeds(self._columns(rows)), len(rows)
+
+    def tensors(self, body: bytes) -> Any:
+        """The body as plain values.
+
+        Raises
+        ------
+        Invalid
+        """
+        asked = self._decoded(body, "tensors")
+        check_keys(body, None)
+        return asked
+
+    def _decoded(self, body: bytes, key: str) -> Any:
+        try:
+            return self._decoders[key].decode(body)
+        except self._errors as error:
+            broken = isinstance(error, UnicodeDecodeError)
+            told = "the body is not UTF-8" if broken else f"{error}" or "nested too deeply"
+            raise Invalid(told, "malformed") from None
 
     def feeds(self, columns: dict[str, Any]) -> dict[str, np.ndarray]:
         """Columns → the inputs of the graph; Invalid where a cell is not as the schema says."""
         try:
-            return feeds_of(self.schema, columns)
+            found = feeds_of(self.schema, columns)
         except DataError as error:
             raise Invalid(str(error), "value") from None
+        for name in self._whole:
+            broken = found[name] % 1 > 0  # False where it is missing
+            if broken.any():
+                row = int(broken.argmax())
+                raise Invalid(f"row {row}, {name!r}: expected a whole number", "value")
+        return found
 
     def _columns(self, rows: list[Any]) -> dict[str, Any]:
         if self.schema.form == "array":
@@ -90,6 +124,30 @@ class Decoder:
                 cells = np.array(cells, dtype=np.float64)
             found[column.name] = cells
         return found
+
+
+def check_keys(body: bytes, colons: int | None) -> None:
+    """Raise Invalid where an object has a key twice; most readers take the last and say nothing.
+
+    Parameters
+    ----------
+    body : bytes
+        JSON that was read already.
+    colons : int, optional
+        How many a body without such a key and without text has; where it has just so many, it need
+        not be read a second time.
+    """
+    if body.count(b":") == colons and b"\\" not in body:
+        return
+
+    def unique(pairs: list[tuple[str, Any]]) -> None:
+        if len({key for key, _ in pairs}) < len(pairs):
+            raise Invalid("an object has a key twice", "malformed")
+
+    try:
+        json.loads(body, object_pairs_hook=unique, parse_int=len, parse_float=len)
+    except (ValueError, RecursionError):
+        raise Invalid("nested too deeply, or no JSON", "malformed") from None
 
 
 def _row_type(schema: Schema) -> Any:

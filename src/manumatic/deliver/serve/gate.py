@@ -1,9 +1,10 @@
 """What stands around every answer: a token, limits, errors as JSON, and the counting."""
 
-__all__ = ["Gate", "Limits", "Refused"]
+__all__ = ["Door", "Gate", "Limits", "Refused"]
 
 import asyncio
 import hmac
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from manumatic.deliver.serve.batching import Busy
 from manumatic.deliver.serve.decode import Invalid
 from manumatic.deliver.serve.metrics import Metrics
 
+log = logging.getLogger("manumatic.serve")
 Handler = Callable[[Request], Awaitable[Any]]
 OPEN = ("/livez", "/readyz", "/health", "/ready", "/ping")  # probes carry no token
+SWALLOWED = 4  # times the bytes allowed: how much of a request that is too large is read
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ class Gate:
         self.token = None if token is None else token.encode()
         self.encode = msgspec.json.Encoder().encode
 
-    def around(self, name: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        """A handler of a route, whose every end is a response.
+    def around(self, name: str, handler: Handler) -> "Door":
+        """A handler of a route as an ASGI application, whose every end is a response.
 
         Parameters
         ----------
@@ -82,20 +85,16 @@ class Gate:
         handler : callable
             A request → a response, or what becomes JSON.
         """
-        metrics, seconds = self.metrics, self.metrics.seconds.labels(name)
+        return Door(self, name, handler)
 
-        async def answered(request: Request) -> Response:
-            start = time.perf_counter()
-            code, content, headers = await self._try(handler, request)
-            seconds.observe(time.perf_counter() - start)
-            metrics.requests.labels(name, str(code)).inc()
-            if isinstance(content, Response):
-                return content
-            return Response(self.encode(content), code, headers, "application/json")
+    async def attempt(self, handler: Handler, request: Request) -> tuple[int, Any, dict[str, str]]:
+        """Status, content and further headers: what the handler gives, or its error as JSON.
 
-        return answered
-
-    async def _try(self, handler: Handler, request: Request) -> tuple[int, Any, dict[str, str]]:
+        Parameters
+        ----------
+        handler : callable
+        request : Request
+        """
         headers: dict[str, str] = {}
         try:
             self._admit(request)
@@ -106,7 +105,7 @@ class Gate:
                 self.metrics.nonfinite.inc()
             else:
                 self.metrics.invalid.labels(error.reason).inc()
-            code, said = 422, str(error)
+            code, said = error.code, str(error)
         except Refused as error:
             code, said, headers = error.code, str(error), error.headers
         except Busy:
@@ -116,6 +115,9 @@ class Gate:
             code, said = 504, f"no answer within {self.limits.seconds:g} seconds"
         except ClientDisconnect:
             code, said = 400, "the body ended too early"
+        except Exception:
+            log.exception("a request failed")
+            code, said = 500, "the server failed; its log says why"
         return code, {"error": said}, headers
 
     def _admit(self, request: Request) -> None:
@@ -138,13 +140,58 @@ class Gate:
             It is longer than it may be.
         """
         most, told = self.limits.body, request.headers.get("content-length", "0")
-        too_large = Refused(413, f"a request may have {most} bytes at most", Connection="close")
-        if not told.isdecimal() or int(told) > most:
-            raise too_large
-        parts, total = [], 0
-        async for part in request.stream():  # what a chunked body is in truth
+        if "expect" in request.headers and told.isdecimal() and int(told) > most:
+            raise self._too_large()  # the client waits for a word before it sends
+        parts, total, more = [], 0, True
+        while more and total <= SWALLOWED * most:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            part, more = message.get("body", b""), message.get("more_body", False)
             total += len(part)
-            if total > most:
-                raise too_large
-            parts.append(part)
-        return b"".join(parts)
+            if total <= most:  # what is too much is read, lest a client sees a broken pipe
+                parts.append(part)
+        if total > most:
+            raise self._too_large()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _too_large(self) -> Refused:
+        most = self.limits.body
+        return Refused(413, f"a request may have {most} bytes at most", Connection="close")
+
+
+class Door:
+    """A route: an ASGI application around a handler, with a clock and a counter.
+
+    Parameters
+    ----------
+    gate : Gate
+    name : str
+        The route, for the metrics.
+    handler : callable
+        A request → a response, or what becomes JSON.
+    """
+
+    def __init__(self, gate: Gate, name: str, handler: Handler) -> None:
+        self.gate, self.name, self.handler = gate, name, handler
+        self._seconds = gate.metrics.seconds.labels(name)
+        self._fine = gate.metrics.requests.labels(name, "200")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        start = time.perf_counter()
+        code, content, more = await self.gate.attempt(self.handler, Request(scope, receive))
+        self._seconds.observe(time.perf_counter() - start)
+        if code == 200:
+            self._fine.inc()
+        else:
+            self.gate.metrics.requests.labels(self.name, str(code)).inc()
+        if isinstance(content, Response):
+            return await content(scope, receive, send)
+        body = self.gate.encode(content)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            *((name.lower().encode(), value.encode()) for name, value in more.items()),
+        ]
+        await send({"type": "http.response.start", "status": code, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -4,6 +4,7 @@ __all__ = ["Metrics"]
 
 import math
 import threading
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from manumatic.errors import MissingExtra
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 MOST_COLUMNS = 200  # that have labels of their own
+MOST_ROWS = 512  # that wait to be counted
 STRANGER = "\x00"  # how a word that nobody knows begins
 
 
@@ -64,25 +66,15 @@ class Metrics:
 
         return bytes(generate_latest(self.registry))
 
-    def saw(self, watch: "Watch", feeds: dict[str, np.ndarray]) -> None:
-        """Count missing values, unseen words, and where values fall among those of training."""
-        for column in watch.columns:
-            values = feeds[column.name][:, 0] if column.name in feeds else None
-            if values is None:
-                continue
-            if values.dtype.kind == "f":
-                missing, unseen = int(np.isnan(values).sum()), 0
-            else:
-                missing = sum(value == "" for value in values)
-                unseen = sum(value.startswith(STRANGER) for value in values)
-            if missing:
-                self.null.labels(column.name).inc(missing)
-            if unseen:
-                self.unseen.labels(column.name).inc(unseen)
-            watch.count(column, values)
-
-    def measure_drift(self, watch: "Watch") -> None:
-        """Refresh the index of each column; asked for when the metrics are read."""
+    def refresh(self, watch: "Watch", waiting_rows: int) -> None:
+        """Bring up to date what is only reckoned when the metrics are read."""
+        self.waiting.set(waiting_rows)
+        watch.count()
+        for name, (missing, unseen) in watch.odd.items():
+            for counter, found in ((self.null, missing), (self.unseen, unseen)):
+                if found:
+                    counter.labels(name).inc(found)
+        watch.odd.clear()
         for name, index in watch.drift().items():
             self.drift.labels(name).set(index)
 
@@ -92,33 +84,70 @@ class Watch:
 
     The population stability index Σ (p − q) · ln(p / q) over the parts of the training profile, p
     the share of requests and q of training rows in each; below 0.1 is the same, above 0.25 is not.
+    Rows are counted some hundred at a time: one by one they would cost more than the model.
 
     Parameters
     ----------
     schema : Schema
+
+    Attributes
+    ----------
+    odd : dict of str to (int, int)
+        Missing values and unseen words of each column since the metrics were read.
     """
 
     def __init__(self, schema: Schema) -> None:
         self.columns = schema.columns[:MOST_COLUMNS] if schema.form == "table" else []
+        self.odd: dict[str, tuple[int, int]] = {}
         self._parts = {c.name: _parts(c.profile) for c in self.columns if c.profile}
         self._seen = {name: np.zeros(len(shares)) for name, (_, shares) in self._parts.items()}
+        self._recent: list[dict[str, np.ndarray]] = []
+        self._rows = 0
         self._lock = threading.Lock()
 
-    def count(self, column: Column, values: np.ndarray) -> None:
-        """Sort the values of a column into the parts of its profile."""
-        if column.name not in self._parts:
-            return
-        known, shares = self._parts[column.name]
-        if values.dtype.kind == "f":
-            if isinstance(known, dict):
-                return
-            places = np.searchsorted(known, values[~np.isnan(values)], side="right")
-        elif isinstance(known, dict):
-            places = np.array([known.get(v, len(known)) for v in values if v != ""], np.int64)
-        else:
-            return
+    def saw(self, feeds: dict[str, np.ndarray], rows: int) -> None:
+        """Rows that were answered.
+
+        Parameters
+        ----------
+        feeds : dict of str to ndarray
+            The inputs of the graph.
+        rows : int
+        """
+        self._recent.append(feeds)
+        self._rows += rows
+        if self._rows >= MOST_ROWS:
+            self.count()
+
+    def count(self) -> None:
+        """Sort what was seen lately into the parts of the profiles."""
         with self._lock:
-            self._seen[column.name] += np.bincount(places, minlength=len(shares))[: len(shares)]
+            recent, self._recent, self._rows = self._recent, [], 0
+            if not recent:
+                return
+            for column in self.columns:
+                values = np.concatenate([feeds[column.name][:, 0] for feeds in recent])
+                numbers = values.dtype.kind == "f"
+                missing, unseen = (self._numbers if numbers else self._words)(column, values)
+                before = self.odd.get(column.name, (0, 0))
+                self.odd[column.name] = (before[0] + missing, before[1] + unseen)
+
+    def _numbers(self, column: Column, values: np.ndarray) -> tuple[int, int]:
+        there = values[~np.isnan(values)]
+        edges, shares = self._parts.get(column.name, ({}, ()))
+        if not isinstance(edges, dict):
+            places = np.searchsorted(edges, there, side="right")
+            self._seen[column.name] += np.bincount(places, minlength=len(shares))
+        return len(values) - len(there), 0
+
+    def _words(self, column: Column, values: np.ndarray) -> tuple[int, int]:
+        found = Counter(values.tolist())
+        missing = found.pop("None" if None in (column.categories or ()) else "", 0)
+        places, shares = self._parts.get(column.name, ((), ()))
+        if isinstance(places, dict):
+            for word, count in found.items():
+                self._seen[column.name][places.get(word, len(shares) - 1)] += count
+        return missing, sum(n for word, n in found.items() if word.startswith(STRANGER))
 
     def drift(self) -> dict[str, float]:
         """The index of each column that a hundred values were seen of."""

@@ -2,6 +2,7 @@
 
 __all__ = ["About", "Answers", "named", "routes"]
 
+import asyncio
 import os
 from typing import Any
 
@@ -9,10 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from manumatic.deliver.serve.decode import Invalid, answer_of
+from manumatic.deliver.serve.decode import answer_of
 from manumatic.deliver.serve.gate import Gate, Handler, Refused
 from manumatic.deliver.serve.inference_protocol import decode_tensors, encode_tensors, metadata
 from manumatic.deliver.serve.service import Service
+
+LARGE = 200_000  # bytes; to read more takes milliseconds, and others wait
 
 
 class Answers:
@@ -25,10 +28,7 @@ class Answers:
     """
 
     def __init__(self, service: Service, gate: Gate) -> None:
-        import msgspec
-
         self.service, self.gate = service, gate
-        self.parse, self.errors = msgspec.json.decode, (msgspec.DecodeError, RecursionError)
 
     async def predict(self, request: Request) -> Any:
         """``{"rows": [...]}`` → ``{"predictions": [...]}``."""
@@ -47,17 +47,17 @@ class Answers:
     async def _rows(self, request: Request, key: str) -> dict[str, Any]:
         body = await self.gate.body(request)
         model = self.service.model
-        feeds, rows = model.decode(body, key)
+        if len(body) < LARGE:
+            feeds, rows = model.decode(body, key)
+        else:
+            feeds, rows = await asyncio.to_thread(model.decode, body, key)
         return answer_of(model.schema, await model.answer(feeds, rows)) | {"model": model.digest}
 
     async def infer(self, request: Request) -> Any:
         """The Open Inference Protocol's tensors."""
         name = named(self.service, request)
         body, model = await self.gate.body(request), self.service.model
-        try:
-            asked = self.parse(body)
-        except self.errors as error:
-            raise Invalid(f"{error}", "malformed") from None
+        asked = model.decode.tensors(body)
         feeds = model.decode.feeds(decode_tensors(model.schema, asked))
         rows = len(next(iter(feeds.values())))
         if rows > self.gate.limits.rows:
@@ -112,7 +112,8 @@ class About:
 
     async def metrics(self, request: Request) -> Any:
         """Prometheus' text."""
-        self.service.metrics.measure_drift(self.service.model.watch)
+        model = self.service.model
+        self.service.metrics.refresh(model.watch, model.batcher.waiting_rows)
         return Response(self.service.metrics.text(), media_type="text/plain; version=0.0.4")
 
 

@@ -44,15 +44,15 @@ class Model:
         """The outputs of the graph for its inputs."""
         outputs = await self.batcher.answer(feeds, rows)
         finite_rows(outputs)
-        self.metrics.saw(self.watch, feeds)
         return outputs
 
     def _run(self, feeds: Columns) -> Columns:
         start = time.perf_counter()
         outputs = self.runtime.run(feeds)
         self.metrics.inference.observe(time.perf_counter() - start)
-        self.metrics.batch.observe(len(next(iter(feeds.values()))))
-        self.metrics.waiting.set(self.batcher.waiting_rows)
+        rows = len(next(iter(feeds.values())))
+        self.metrics.batch.observe(rows)
+        self.watch.saw(feeds, rows)
         return outputs
 
 
