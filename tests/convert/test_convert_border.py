@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.impute import SimpleImputer
@@ -264,3 +265,16 @@ def test_dates_and_lengths_of_time():
     )
     with pytest.raises(ConvertError, match="reads the dates of the column 'date' as 'ISO8601'"):
         date.read_as_date("other", "ISO8601")
+
+
+def test_a_missing_value_is_refused_where_scikit_learn_refuses_it():
+    X = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0]]
+    for model, takes in ((Ridge(), False), (HistGradientBoostingRegressor(), True)):
+        module = to_torch(model.fit(X, [1.0, 2.0, 3.0]))
+        if takes:
+            row = [[0.0, np.nan]]
+            np.testing.assert_allclose(module.predict(row), model.predict(row))
+            continue
+        for rows in (np.array([[0.0, np.nan]]), pd.DataFrame({"a": [1.0], "b": [np.nan]})):
+            with pytest.raises(DataError, match="NaN: row 0 of the column '1', and Ridge takes no"):
+                module.predict(rows)

@@ -1,4 +1,4 @@
-"""What the tests of the server share: rows, bundles, a server in a thread or a process, a client."""
+"""What tests of the server share: rows, a pipeline, a server in a thread or a process, a client."""
 
 import contextlib
 import http.client
@@ -50,7 +50,7 @@ def pipeline(**options: Any) -> Any:
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """As a client sends them: null for a missing cell."""
-    return json.loads(frame.to_json(orient="records"))
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
 def ask(
@@ -83,12 +83,18 @@ def metric(port: int, name: str) -> float:
 
 @contextlib.contextmanager
 def serving(
-    path: Path, limits: Limits | None = None, token: str | None = None, **options: Any
+    path: Path,
+    limits: Limits | None = None,
+    token: str | None = None,
+    app: Any = None,
+    http: type | None = None,
+    **options: Any,
 ) -> Iterator[tuple[int, Service]]:
     """A server of its own in a thread: its port, and what it serves."""
     limits = limits or Limits()
     service = Service(path, limits.rows, **options)
-    config = make_config(make_app(service, limits, token), "127.0.0.1", 0)
+    config = make_config(app or make_app(service, limits, token), "127.0.0.1", 0)
+    config.http = http or config.http
     config.timeout_graceful_shutdown = 5
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

@@ -14,6 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 import manumatic as mm
 from manumatic.deliver.export import FORMATS
+from manumatic.deliver.graph import onnx_graph
 
 pytest.importorskip("onnxscript")
 
@@ -117,3 +118,24 @@ def test_a_network_of_ours_with_its_preprocessing(tmp_path):
     net = mm.Regressor("mlp", loop=mm.Loop(epochs=3), random_state=0).fit(frame, rent)
     found = mm.export(net, tmp_path / "net.onnx", flats(seed=4)[0])
     assert found.largest < 1e-5
+
+
+def test_columns_with_the_names_of_inner_values_and_nothing_of_this_machine():
+    frame, rent = flats()
+    frame = frame.rename(columns={"size": "cat", "town": "label", "state": "sub"})
+    columns = make_column_transformer(
+        (make_pipeline(SimpleImputer(), StandardScaler()), ["cat"]),
+        (OneHotEncoder(handle_unknown="ignore"), ["label", "sub"]),
+    )
+    fitted = make_pipeline(columns, Ridge()).fit(frame, rent)
+    graph = onnx_graph(fitted)
+    session = onnxruntime.InferenceSession(graph)
+    assert [given.name for given in session.get_inputs()] == ["cat", "label", "sub"]
+    assert b"/" + b"manumatic" not in graph
+    assert b".py" not in graph
+
+
+def test_words_that_are_the_same_as_text_have_no_graph():
+    fitted = OneHotEncoder().fit(np.array([["None"], [None], ["Ulm"]], dtype=object))
+    with pytest.raises(mm.ConvertError, match="the column '0' has words that are the same"):
+        onnx_graph(fitted)

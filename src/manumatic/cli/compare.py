@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from manumatic.cli.nets import load_net
 from manumatic.cli.table import READS, UsageError, has_column, read_table, wanted_target
-from manumatic.errors import EjectError
+from manumatic.errors import EjectError, nearest
 
 if TYPE_CHECKING:
     from manumatic.compare.contest import Comparison, Contest
@@ -40,7 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--time-limit", type=float, metavar="S", help="seconds for all models")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--out", default="manumatic-out", metavar="DIR")
-    parser.add_argument("--force", action="store_true", help="write over an earlier run in DIR")
+    parser.add_argument(
+        "--save", metavar="FILE.mm", help="the best model as a bundle, fitted on all rows"
+    )
+    parser.add_argument(
+        "--save-model", metavar="NAME", help="with --save: this one, by its name in the leaderboard"
+    )
+    parser.add_argument("--force", action="store_true", help="write over DIR and FILE.mm")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("--no-color", action="store_true")
 
@@ -48,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the contest, write the files, print the leaderboard."""
     contest, notes = _plan(arguments)
+    chosen = _to_save(arguments, contest)
     progress = Progress(contest, sys.stderr, arguments.quiet, arguments.no_color)
     progress.begin(notes)
     out = _directory(Path(arguments.out), arguments.force)
@@ -59,7 +66,13 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(comparison)
     progress.say(f"wrote {', '.join(map(str, written))}")
-    return _exit_code(comparison)
+    code = _exit_code(comparison)
+    if arguments.save is not None:
+        if code:
+            print(f"note  {arguments.save} is not written: no contest was ended", file=sys.stderr)
+        else:
+            _save(comparison, chosen, arguments.save, progress)
+    return code
 
 
 def _plan(arguments: argparse.Namespace) -> tuple["Contest", list[str]]:
@@ -91,6 +104,35 @@ def _plan(arguments: argparse.Namespace) -> tuple["Contest", list[str]]:
         **sides,
     )
     return contest, notes
+
+
+def _to_save(arguments: argparse.Namespace, contest: "Contest") -> str | None:
+    """The name of the model that is to be saved; None for the best. Asked before hours of work."""
+    name = arguments.save_model
+    if arguments.save is None:
+        if name is not None:
+            raise UsageError(f"--save-model {name} needs --save FILE.mm")
+        return None
+    if Path(arguments.save).exists() and not arguments.force:
+        raise UsageError(f"{arguments.save} exists; --force overwrites it")
+    names = {candidate.name.lower(): candidate.name for candidate in contest.candidates}
+    if name is None:
+        return None
+    if name.lower() not in names:
+        raise UsageError(f"--save-model {name}: no such model.{nearest(name, names.values())}")
+    return names[name.lower()]
+
+
+def _save(comparison: "Comparison", name: str | None, path: str, progress: "Progress") -> None:
+    """Fit on all rows, write the bundle, and say what it can do."""
+    from manumatic.deliver.save import save
+
+    name = name or comparison.verdict.model
+    progress.say(f"fit   {name} on all {len(comparison.contest.problem.y):,} rows")
+    saved = save(comparison.model(name), path, comparison.X)
+    progress.say(f"wrote {saved}")
+    if 1 not in saved.tiers:
+        print(f"note  {path} cannot be served, it only loads again: mm.load", file=sys.stderr)
 
 
 class Progress:

@@ -109,6 +109,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return next(code for kind, code in CODES if isinstance(error, kind))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        if arguments.verbose:
+            traceback.print_exc()
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     except BrokenPipeError:  # the reader has seen enough, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -259,8 +259,32 @@ class Comparison:
         """The model that the verdict names, fitted on all rows (once, when first asked for)."""
         return self.model(self.verdict.model)
 
+    @property
+    def X(self) -> Any:
+        """The rows of the contest, target and groups taken out: what its models were fitted on.
+
+        So the best model leaves as a bundle: ``mm.save(comparison.best, "best.mm", comparison.X)``.
+        """
+        return self.contest.problem.X
+
     def model(self, name: str) -> Any:
-        """A model of the contest by name, fitted on all rows with the labels as they were given."""
+        """A model of the contest by name, fitted on all rows with the labels as they were given.
+
+        Parameters
+        ----------
+        name : str
+            As in the leaderboard.
+
+        Returns
+        -------
+        estimator
+            Its preprocessing included. Fitted once, when first asked for.
+
+        Raises
+        ------
+        ComponentError
+            No model of the contest is called so.
+        """
         if name not in self._refitted:
             found = {candidate.name: candidate for candidate in self.contest.candidates}
             if name not in found:

@@ -40,6 +40,8 @@ class Column:
         lengths of time.
     coerce : bool
         Words in a column of numbers are missing values, not an error.
+    full : str or None
+        Who cannot do with a missing value.
     only : dict
         Who refuses other values → the values that it takes, as OneHotEncoder does by default.
     """
@@ -51,10 +53,12 @@ class Column:
         self.text = False
         self.form: str | None = None
         self.coerce = False
+        self.full: str | None = None
         self.only: dict[str, set[Any]] = {}
 
-    def read_as_number(self, who: str, coerce: bool = False) -> None:
+    def read_as_number(self, who: str, coerce: bool = False, missing: bool = True) -> None:
         """Some step computes with it; what is no number is missing, or else an error."""
+        self.full = self.full if missing else who
         self.coerce = coerce and (self.coerce or self.kind is None)
         self._settle("number", who)
 
@@ -126,11 +130,12 @@ class Handed(Column):
         self.source, self.replaced, self.text = source, replaced or {}, text
         self.words, self.kind = source.words, source.kind
 
-    def read_as_number(self, who: str, coerce: bool = False) -> None:
+    def read_as_number(self, who: str, coerce: bool = False, missing: bool = True) -> None:
         """Some step computes with it."""
         if self.text:
             self._settle("number", who)
-        self.source.read_as_number(who, coerce)
+        filled = any(map(_is_nan, self.replaced))
+        self.source.read_as_number(who, coerce, missing or filled)
         self.kind = "number"
 
     def read_as_date(self, who: str, form: str | None = None) -> None:
@@ -205,6 +210,7 @@ class Border(TransformerMixin, BaseEstimator):
         for i, column in enumerate(self.columns):
             if column.only:
                 _refuse(column, pd.Series(rows[:, i]))
+            _require_full(column, rows[:, i])
         return rows
 
     def _ordered(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -271,12 +277,23 @@ def _read(column: Column, values: pd.Series) -> np.ndarray:
     if column.coerce and values.dtype.kind not in "fiub":
         values = pd.to_numeric(values, errors="coerce")
     try:
-        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError):
         row, value = _first_word(values)
         raise DataError(
             f"the column {column.name!r} must hold numbers, and row {row} of it is {value!r}"
         ) from None
+    _require_full(column, numbers)
+    return numbers
+
+
+def _require_full(column: Column, numbers: np.ndarray) -> None:
+    if column.full is not None and np.isnan(numbers).any():
+        row = int(np.argmax(np.isnan(numbers)))
+        raise DataError(
+            f"Input X contains NaN: row {row} of the column {column.name!r}, and {column.full} "
+            "takes no missing values; put a SimpleImputer before it"
+        )
 
 
 def _first_word(values: pd.Series) -> tuple[int, Any]:

@@ -1,6 +1,6 @@
 """CalibratedClassifierCV: scores → probabilities through a curve that was fitted on held rows."""
 
-__all__ = ["Calibrated", "Curves", "Sigmoid", "Temperature"]
+__all__ = ["Average", "Calibrated", "Curves", "Sigmoid", "Temperature"]
 
 from typing import Any
 

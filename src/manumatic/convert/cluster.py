@@ -149,7 +149,7 @@ class Groups(Transformer):
 
     def inverse_transform(self, x: Tensor) -> Tensor:
         """Each feature gets what its group has (n, features)."""
-        return x[:, self.labels]
+        return x.index_select(1, self.labels)
 
 
 @converts(cluster.KMeans, cluster.MiniBatchKMeans)

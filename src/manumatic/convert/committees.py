@@ -138,7 +138,7 @@ class Member(nn.Module):
 
     def call(self, method: str, x: Tensor) -> Tensor:
         """A method on the columns of its own."""
-        return self.inner.call(method, x[:, self.features])
+        return self.inner.call(method, x.index_select(1, self.features))
 
     def odds(self, x: Tensor) -> Tensor:
         """Probabilities (n, width), or one vote where it has none."""

@@ -1,6 +1,6 @@
 """Partial least squares: directions that two tables share."""
 
-__all__ = ["LeastSquares"]
+__all__ = ["LeastSquares", "Scores"]
 
 from typing import Any
 

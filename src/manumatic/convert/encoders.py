@@ -91,7 +91,7 @@ class Hot(Encoder):
         """Ones and zeros (n, outputs)."""
         slots = self.slots(x)
         target = _looked_up(self.target, slots)
-        hot = (target[:, self.source] == self.number).to(x.dtype)
+        hot = (target.index_select(1, self.source) == self.number).to(x.dtype)
         if self.refuses is None:
             return hot
         return torch.where(self.refused(x, slots).any(1, keepdim=True), torch.nan, hot)

@@ -37,7 +37,7 @@ class Flags(Transformer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Ones and zeros (n, flags)."""
-        return self.mask(x)[:, self.picked].to(x.dtype)
+        return self.mask(x).index_select(1, self.picked).to(x.dtype)
 
     def mask(self, x: Tensor) -> Tensor:
         """Which values (n, features) are missing."""
@@ -90,7 +90,7 @@ class Filled(Imputer):
 
     def fill(self, x: Tensor) -> Tensor:
         """Columns (n, kept)."""
-        return torch.where(self.flags.mask(x), self.values, x)[:, self.kept]
+        return torch.where(self.flags.mask(x), self.values, x).index_select(1, self.kept)
 
 
 class Emptied(Filled):
@@ -159,7 +159,7 @@ class Neighbours(Imputer):
                 continue
             near = self._mean(distances, i, min(self.neighbours, count))
             columns.append(torch.where(gone[:, i], near, x[:, i]))
-        return torch.stack(columns, 1)[:, self.kept]
+        return torch.stack(columns, 1).index_select(1, self.kept)
 
     def _distances(self, x: Tensor) -> Tensor:
         """Distances (n, training rows); infinite where two rows share no value."""
@@ -231,7 +231,7 @@ class Rounds(Imputer):
 
     def fill(self, x: Tensor) -> Tensor:
         """Columns (n, kept)."""
-        gone = self.flags.mask(x)[:, self.kept]
+        gone = self.flags.mask(x).index_select(1, self.kept)
         start = self.first.call("transform", x)
         columns = list(start.unbind(1))
         turns = zip(self.targets, self.sources, self.models.all(), strict=True)
@@ -239,7 +239,7 @@ class Rounds(Imputer):
             guess = model.call("predict", torch.stack([columns[i] for i in others], 1))
             guess = guess.reshape(-1).clamp(self.low[target], self.high[target])
             columns[target] = torch.where(gone[:, target], guess, columns[target])
-        found = torch.where(gone, torch.stack(columns, 1), x[:, self.kept])
+        found = torch.where(gone, torch.stack(columns, 1), x.index_select(1, self.kept))
         return torch.where(self.constant, start, found)
 
 

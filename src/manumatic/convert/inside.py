@@ -114,4 +114,4 @@ class Spread(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, k) → (n, width)."""
         filling = torch.full_like(x[:, :1], self.fill)
-        return torch.cat([x, filling], 1)[:, self.source]
+        return torch.cat([x, filling], 1).index_select(1, self.source)

@@ -19,7 +19,7 @@ from manumatic.convert.pieces import Piece
 from manumatic.convert.registry import Build
 from manumatic.errors import ComponentError, ConvertError
 
-CHUNK = 8192  # rows at a time, so that what a kernel or a forest needs stays small
+CHUNK = 2048  # rows at a time, so that what a kernel or a forest needs stays in the cache
 
 
 def to_torch(

@@ -1,6 +1,6 @@
 """What a converted estimator is made of: modules with the methods of scikit-learn, on tensors."""
 
-__all__ = ["METHODS", "Chain", "Classifier", "Piece", "Pieces", "Regressor", "Transformer"]
+__all__ = ["Chain", "Classifier", "METHODS", "Piece", "Pieces", "Regressor", "Transformer"]
 
 from collections.abc import Sequence
 from typing import Any

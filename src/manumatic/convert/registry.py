@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import is_classifier, is_regressor
+from sklearn.utils import get_tags
 from torch import Tensor, nn
 
 from manumatic.convert.border import Column
@@ -184,8 +185,9 @@ class Build:
         entry = _entry(estimator)
         inner = replace(self, columns=None if columns is None else tuple(columns))
         if columns is not None and not entry.strings:
+            missing = get_tags(estimator).input_tags.allow_nan
             for column in columns:
-                column.read_as_number(type(estimator).__name__)
+                column.read_as_number(type(estimator).__name__, missing=missing)
         return self.piece(entry.converter(estimator, inner), estimator)
 
     def piece(self, module: nn.Module, estimator: Any) -> Piece:

@@ -37,7 +37,7 @@ class Kept(Transformer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Columns (n, kept)."""
-        return x[:, self.indices]
+        return x.index_select(1, self.indices)
 
     def inverse_transform(self, x: Tensor) -> Tensor:
         """Columns (n, features)."""

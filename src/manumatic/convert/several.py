@@ -1,6 +1,6 @@
 """Several targets, an estimator each: side by side, or one after another."""
 
-__all__ = ["ClassifierLine", "RegressorLine", "SeveralClassifiers", "SeveralRegressors"]
+__all__ = ["ClassifierLine", "Line", "RegressorLine", "SeveralClassifiers", "SeveralRegressors"]
 
 from typing import Any
 
@@ -84,7 +84,7 @@ class Line(nn.Module):
         for member in self.members.all():
             found.append(self._ask(member, method, x))
             x = torch.cat([x, self._ask(member, self.told, x)[:, None]], 1)
-        return torch.stack(found, 1)[:, self.back]
+        return torch.stack(found, 1).index_select(1, self.back)
 
     def _ask(self, member: Inside, method: str, x: Tensor) -> Tensor:
         if method == "number":

@@ -66,9 +66,14 @@ def onnx_graph(estimator: Any) -> bytes:
     model = _export(module).model
     _read_words(model.graph, module.border)
     _write_words(model.graph, module)
+    _tidy(model, {*_example(module.border), *outputs_of(module)})
     model.opset_imports.setdefault("ai.onnx.ml", TREES)
     found = onnx_ir.to_proto(model)
-    onnx.checker.check_model(found)
+    try:
+        onnx.checker.check_model(found)
+    except onnx.checker.ValidationError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConvertError(f"the graph of this estimator is no valid ONNX: {reason}") from error
     return bytes(found.SerializeToString())
 
 
@@ -225,7 +230,31 @@ def _read_words(graph: Any, border: Border) -> None:
 
 def _keys(column: Column) -> dict[str, float]:
     """Words and their codes; "" is a missing one, unless it is a word itself."""
-    return {"": float("nan")} | {str(word): float(code) for word, code in column.words.items()}
+    texts = {str(word): float(code) for word, code in column.words.items()}
+    if len(texts) < len(column.words):
+        raise ConvertError(
+            f"the column {column.name!r} has words that are the same as text, such as None and "
+            "'None'; an ONNX graph takes text only"
+        )
+    return {"": float("nan")} | texts
+
+
+def _tidy(model: Any, taken: set[str]) -> None:
+    """Inner values give way to the names of columns; nothing of this machine stays inside."""
+    import onnx_ir as ir
+
+    outer = {id(value) for value in (*model.graph.inputs, *model.graph.outputs)}
+    model.metadata_props.clear()
+    model.graph.metadata_props.clear()
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        node.metadata_props.clear()  # torch keeps stack traces there, with paths
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
+            if id(value) not in outer and value.name in taken:
+                value.name = f"inner {value.name}"
+    for value in (*model.graph.inputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
 
 
 def _write_words(graph: Any, module: Converted) -> None:

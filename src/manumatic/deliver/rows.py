@@ -1,6 +1,6 @@
 """Rows of any kind → the inputs of a graph, by the schema alone: no pandas, scikit-learn, torch."""
 
-__all__ = ["cells_of", "feeds_of"]
+__all__ = ["cells_of", "feed_of", "feeds_of"]
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
@@ -125,14 +125,29 @@ def feeds_of(schema: Schema, rows: Any) -> dict[str, np.ndarray]:
         return {"X": _block(schema, cells["X"])}
     if schema.form == "text":
         column = Column("text", "word", nullable=True, text=True)
-        return {"text": _words(column, list(cells["text"]))[:, None]}
-    found = {}
-    for column in schema.columns:
-        read = _words if column.kind == "word" else _numbers
-        found[column.name] = read(column, cells[column.name])[:, None]
+        return {"text": feed_of(column, list(cells["text"]))}
+    found = {column.name: feed_of(column, cells[column.name]) for column in schema.columns}
     if not len(next(iter(found.values()))):
         raise DataError("there are 0 rows; give one at least")
     return found
+
+
+def feed_of(column: Column, values: Any) -> np.ndarray:
+    """One column → an input (n, 1) of the graph; errors as of :func:`feeds_of`.
+
+    Parameters
+    ----------
+    column : Column
+    values : sequence (n,)
+
+    Examples
+    --------
+    >>> feed_of(Column("size", "number", nullable=True), [50, None])
+    array([[50.],
+           [nan]])
+    """
+    read = _words if column.kind == "word" else _numbers
+    return read(column, values)[:, None]
 
 
 def _block(schema: Schema, rows: Any) -> np.ndarray:

@@ -187,7 +187,12 @@ def _open(graph: bytes, threads: int) -> Any:
     options.log_severity_level = 4
     refused = (errors.Fail, errors.InvalidGraph, errors.InvalidProtobuf, errors.NotImplemented)
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            graph,
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=["MatMulScaleFusion"],  # it rounds the scale to float32
+        )
     except (*refused, errors.InvalidArgument, errors.RuntimeException) as error:
         raise DataError(f"onnxruntime cannot run the graph: {error}") from None
 

@@ -81,7 +81,12 @@ def open_session(graph: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # small models wait longer for a second thread than they gain
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        graph,
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=["MatMulScaleFusion"],  # it rounds the scale to float32
+    )
 
 
 def feeds(module: Converted, X: Any) -> dict[str, np.ndarray]:

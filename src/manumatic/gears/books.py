@@ -94,8 +94,6 @@ def diverged(training: Any, error: FloatingPointError) -> DivergedError:
 def _finite(training: Any) -> bool:
     """Whether the weights are; a buffer may be infinite, as thresholds are, if it was before."""
     safe, model = training.state.safe or {}, training.model
-    watched = dict(model.named_parameters())
-    for name, buffer in model.named_buffers():
-        if name in safe and bool(torch.isfinite(safe[name]).all()):
-            watched[name] = buffer
-    return all(bool(torch.isfinite(weight).all()) for weight in watched.values())
+    usual = {name for name, before in safe.items() if bool(torch.isfinite(before).all())}
+    buffers = [buffer for name, buffer in model.named_buffers() if name in usual]
+    return all(bool(torch.isfinite(weight).all()) for weight in (*model.parameters(), *buffers))

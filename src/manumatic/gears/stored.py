@@ -30,9 +30,8 @@ def data_section(training: Any, source: Source, path: Path | None) -> str:
     """Code that leaves the tensors of training and validation rows under their names."""
     facts = training.facts
     names = names_of(training)
-    X, y, *weight = training.data.tensors
-    plain = facts.preparation.preprocess is None and facts.preparation.target is None
-    if plain and not _held_out(training) and not weight and X.ndim == 2 and X.numel() <= FEW:
+    X, y, *_ = training.data.tensors
+    if _may_be_printed(training):
         target = names[0] if _is_itself(facts) else _literal(y)
         return f"{names[0]} = {_literal(X)}\n{names[1]} = {target}{_on(facts.device, names)}"
     if path is None:
@@ -45,6 +44,13 @@ def data_section(training: Any, source: Source, path: Path | None) -> str:
     lines += _split(training, source)
     lines += _numbers(training, source, names)
     return "\n".join(line for line in lines if line) + _on(facts.device, names)
+
+
+def _may_be_printed(training: Any) -> bool:
+    """Whether the rows are so few, and so plain, that they stand in the script itself."""
+    preparation, (X, _, *weight) = training.facts.preparation, training.data.tensors
+    plain = preparation.preprocess is None and preparation.target is None and X.ndim == 2
+    return plain and X.numel() <= FEW and not weight and not _held_out(training)
 
 
 def _literal(tensor: torch.Tensor) -> str:
@@ -223,12 +229,7 @@ def _numbers(training: Any, source: Source, names: list[str]) -> list[str]:
     valid = "rows.iloc[valid]" if frame else "rows[valid]"
     target, held_target = ("target[train]", "target[valid]") if held else ("target", "")
     if preparation.preprocess is not None:
-        before = set(source.definitions)
-        expression = source.of(clone(preparation.preprocess))
-        lines += [
-            f"\n\n{text}\n\n" for name, text in source.definitions.items() if name not in before
-        ]
-        lines.append(f"preprocess = {expression}")
+        lines += _preprocess(preparation.preprocess, source)
         beside = "" if _is_itself(facts) else f", {target}"
         train, valid = (
             f"preprocess.fit_transform({train}{beside})",
@@ -247,10 +248,24 @@ def _numbers(training: Any, source: Source, names: list[str]) -> list[str]:
         lines.append(f"X_valid = {_tensor(valid)}")
         held_target = "X_valid" if itself else _target(held_target, training)
         lines.append(f"y_valid = {held_target}")
-    if facts.weighted:
-        lines.append(f"{names[2]} = {_tensor('weights[train]' if held else 'weights')}")
-        lines += [f"weight_valid = {_tensor('weights[valid]')}"] if held else []
-    return lines
+    return lines + (_weights(names[2], held) if facts.weighted else [])
+
+
+def _preprocess(preprocess: Any, source: Source) -> list[str]:
+    """The preprocessing, not yet fitted, behind the functions that it calls."""
+    before = set(source.definitions)
+    expression = source.of(clone(preprocess))
+    added = [text for name, text in source.definitions.items() if name not in before]
+    return [*(f"\n\n{text}\n\n" for text in added), f"preprocess = {expression}"]
+
+
+def _weights(name: str, held: bool) -> list[str]:
+    if not held:
+        return [f"{name} = {_tensor('weights')}"]
+    return [
+        f"{name} = {_tensor('weights[train]')}",
+        f"weight_valid = {_tensor('weights[valid]')}",
+    ]
 
 
 def _column(target: str, facts: Any) -> str:

@@ -201,12 +201,11 @@ class Meeting:
             errors = _train([call.training for call in waiting if call.training is not None])
             seconds = (time.time() - start) / max(1, len(waiting))
             for call, error in zip(waiting, errors, strict=True):
-                left = error is None and call.training is not None and not call.training.state.ended
+                left = error is None and not _has_ended(call)
                 self._let_go(call, *(_alone(call) if left else (error, seconds)))
         except KeyboardInterrupt:
-            for call in waiting:
-                if call.training is not None and call.training.state.ended:
-                    self._let_go(call)
+            for call in filter(_has_ended, waiting):
+                self._let_go(call)
             raise
 
     def _has_room(self) -> bool:
@@ -225,6 +224,10 @@ class Meeting:
         else:
             self._prepared.share(call.training)
             self._waiting.append(call)
+
+
+def _has_ended(call: Call) -> bool:
+    return call.training is not None and call.training.state.ended
 
 
 def _train(trainings: Sequence[Training]) -> Sequence[BaseException | None]:

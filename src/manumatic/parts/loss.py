@@ -237,17 +237,7 @@ def check_shape(task: Task, prediction: Tensor) -> None:
 def _build(spec: Loss, task: Task, prediction: Tensor, logbook: Logbook) -> Any:
     name = spec.name
     if name == "auto":
-        one_logit = task.kind == "binary" and tuple(prediction.shape[1:]) in ((), (1,))
-        if task.kind == "regression":
-            name, why = "mse", "the target is a number"
-        elif task.kind == "reconstruction":
-            name, why = "mse", "the target is the row itself"
-            if hasattr(prediction, "divergence"):
-                name, why = "elbo", "the net says how far its codes are from a standard normal"
-        elif task.kind == "multilabel" or one_logit:
-            name, why = "bce", "each output answers yes or no"
-        else:
-            name, why = "cross_entropy", f"the target is one of {task.out_features} classes"
+        name, why = _choice(task, prediction)
         logbook.note("loss", LOSSES[name].__name__, why)
     if isinstance(name, str):
         if name not in LOSSES:
@@ -263,6 +253,20 @@ def _build(spec: Loss, task: Task, prediction: Tensor, logbook: Logbook) -> Any:
     if isinstance(name, nn.Module):
         return copy.deepcopy(name)
     return functools.partial(name, **spec.arguments) if spec.arguments else name
+
+
+def _choice(task: Task, prediction: Tensor) -> tuple[str, str]:
+    """The usual loss for a task, and why."""
+    if task.kind == "regression":
+        return "mse", "the target is a number"
+    if task.kind == "reconstruction":
+        if hasattr(prediction, "divergence"):
+            return "elbo", "the net says how far its codes are from a standard normal"
+        return "mse", "the target is the row itself"
+    one_logit = task.kind == "binary" and tuple(prediction.shape[1:]) in ((), (1,))
+    if task.kind == "multilabel" or one_logit:
+        return "bce", "each output answers yes or no"
+    return "cross_entropy", f"the target is one of {task.out_features} classes"
 
 
 def _link(loss: Any, task: Task, prediction: Tensor) -> Link:

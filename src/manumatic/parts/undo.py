@@ -83,16 +83,20 @@ def _back(part: Any, values: Any) -> Any:
         return _columns_back(part, values)
     if isinstance(part, SimpleImputer):
         return values[:, : part.n_features_in_]  # flags stand behind; nothing tells what is missing
-    if isinstance(part, FunctionTransformer) and part.func is smooth_clip:
-        bound = np.asarray((part.kw_args or {}).get("bound", 3.0))
+    if isinstance(part, FunctionTransformer):
+        return _function_back(part, values)
+    return values if isinstance(part, str) else part.inverse_transform(values)
+
+
+def _function_back(part: FunctionTransformer, values: Any) -> Any:
+    told = part.kw_args or {}
+    if part.func is smooth_clip:
+        bound = np.asarray(told.get("bound", 3.0))
         share = np.clip(values / bound, -STEEP, STEEP)
         return bound * share / np.sqrt(1 - share**2)
-    if isinstance(part, FunctionTransformer) and part.func is as_images:
-        told = part.kw_args or {}
+    if part.func is as_images:
         return values * told.get("scale", 1.0) + told.get("mean", 0.0)
-    if isinstance(part, str) or (isinstance(part, FunctionTransformer) and part.func is numbers):
-        return values
-    return part.inverse_transform(values)
+    return values if part.func is numbers else part.inverse_transform(values)
 
 
 def _columns_back(part: ColumnTransformer, values: np.ndarray) -> np.ndarray:

@@ -27,10 +27,10 @@ class _App(FastAPI):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and not self.user_middleware:
-            door = self.straight.get(scope["path"])
-            if door is not None:
-                return await door(scope, receive, send)
-        await super().__call__(scope, receive, send)
+            door = self.straight.get(scope["path"], super().__call__)
+        else:
+            door = super().__call__
+        await door(scope, receive, send)
 
 
 def make_app(service: Service, limits: Limits | None = None, token: str | None = None) -> FastAPI:
@@ -51,7 +51,8 @@ def make_app(service: Service, limits: Limits | None = None, token: str | None =
     limits = limits or Limits()
     gate = Gate(service.metrics, limits, token)
     # FastAPI's own pages load scripts from elsewhere; ours work without a network
-    app = _App(title=service.name, lifespan=service.watching, docs_url=None, redoc_url=None)
+    own: dict[str, Any] = {"openapi_url": None, "redirect_slashes": False}  # and so no docs
+    app = _App(title=service.name, lifespan=service.watching, **own)
     describe = partial(openapi, service, limits, token is not None)
     app.openapi = describe  # type: ignore[method-assign]
     found = routes(service, gate)
@@ -67,7 +68,10 @@ def make_app(service: Service, limits: Limits | None = None, token: str | None =
     async def docs(request: Request) -> Response:
         return HTMLResponse(render_docs(service.name, describe(), service.model.schema))
 
-    for path, page in (("/", form), ("/docs", docs)):
+    async def described(request: Request) -> Any:
+        return describe()
+
+    for path, page in (("/", form), ("/docs", docs), ("/openapi.json", described)):
         app.router.routes.append(Route(path, gate.around(path, page), methods=["GET"]))
     app.add_exception_handler(404, _no_such)
     app.add_exception_handler(405, _no_such)

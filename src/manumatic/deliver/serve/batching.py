@@ -5,6 +5,7 @@ __all__ = ["Batcher", "Busy"]
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -104,7 +105,7 @@ class Batcher:
             outputs = self.run({n: np.concatenate([b.columns[n] for b in batch]) for n in names})
         except Exception as error:  # noqa: BLE001 (whoever asked hears of it)
             return [error] if len(batch) == 1 else [self._outputs([one])[0] for one in batch]
-        ends = np.cumsum([one.rows for one in batch]).tolist()
+        ends = accumulate(one.rows for one in batch)
         return [
             {name: found[end - one.rows : end] for name, found in outputs.items()}
             for one, end in zip(batch, ends, strict=True)

@@ -1,15 +1,50 @@
 """uvicorn's protocol with a clock: who sends a request too slowly is disconnected.
 
 uvicorn waits for ever for a head or a body, so a few hundred half-open sockets (a slow loris) hold
-a server still. Its own keep-alive clock covers only the time between two requests.
+a server still. Its own keep-alive clock covers only the time between two requests. It also sends
+the head and the body of an answer one by one, and a packet costs more than a small model.
 """
 
-__all__ = ["protocol"]
+__all__ = ["Deadlines", "Joined", "protocol"]
 
 import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+
+class Joined:
+    """A transport that sends at once what is written in one turn of the event loop.
+
+    Parameters
+    ----------
+    transport : asyncio.Transport
+    loop : asyncio.AbstractEventLoop
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Send it with what else comes now."""
+        if not self._parts:
+            self._loop.call_soon(self.flush)
+        self._parts.append(data)
+
+    def flush(self) -> None:
+        """Send it now."""
+        parts, self._parts = self._parts, []
+        if parts and not self._transport.is_closing():
+            self._transport.write(b"".join(parts))
+
+    def close(self) -> None:
+        """After all that was written."""
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class Deadlines:
@@ -25,7 +60,7 @@ class Deadlines:
 
     def connection_made(self, transport: Any) -> None:
         """Somebody has connected, and is to say something."""
-        super().connection_made(transport)  # type: ignore[misc]
+        super().connection_made(Joined(transport, self.loop))  # type: ignore[misc]
         self._start("head", self.head_seconds)
 
     def data_received(self, data: bytes) -> None:

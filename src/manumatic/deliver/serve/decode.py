@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from manumatic.deliver.rows import feeds_of
+from manumatic.deliver.rows import feed_of, feeds_of
 from manumatic.deliver.schema import Column, Schema
 from manumatic.errors import DataError, MissingExtra
 
@@ -78,7 +78,7 @@ class Decoder:
             told = f"a request may have {self.most_rows} rows at most"
             raise Invalid(told, "too_many_rows", 413)
         check_keys(body, 1 + len(rows) * self._colons)
-        return self.feeds(self._columns(rows)), len(rows)
+        return self._read(rows), len(rows)
 
     def tensors(self, body: bytes) -> Any:
         """The body as plain values.
@@ -106,24 +106,34 @@ class Decoder:
         except DataError as error:
             raise Invalid(str(error), "value") from None
         for name in self._whole:
-            broken = found[name] % 1 > 0  # False where it is missing
-            if broken.any():
-                row = int(broken.argmax())
-                raise Invalid(f"row {row}, {name!r}: expected a whole number", "value")
+            _check_whole(name, found[name])
         return found
 
-    def _columns(self, rows: list[Any]) -> dict[str, Any]:
+    def _read(self, rows: list[Any]) -> dict[str, np.ndarray]:
         if self.schema.form == "array":
-            return {"X": np.array(rows, dtype=np.float64)}  # None becomes NaN
+            return self.feeds({"X": np.array(rows, dtype=np.float64)})  # None becomes NaN
         if self.schema.form == "text":
-            return {"text": rows}
-        found: dict[str, Any] = {}
+            return self.feeds({"text": rows})
+        found: dict[str, np.ndarray] = {}
         for place, column in enumerate(self.schema.columns):
-            cells: Any = [getattr(row, f"c{place}") for row in rows]
-            if column.kind in ("number", "integer", "duration"):
-                cells = np.array(cells, dtype=np.float64)
-            found[column.name] = cells
+            field = f"c{place}"
+            cells = [getattr(row, field) for row in rows]
+            if column.kind in ("word", "date"):
+                try:
+                    found[column.name] = feed_of(column, cells)
+                except DataError as error:
+                    raise Invalid(str(error), "value") from None
+            else:  # what else feed_of looks for, no JSON of this type can hold
+                found[column.name] = np.array(cells, dtype=np.float64)[:, None]
+        for name in self._whole:
+            _check_whole(name, found[name])
         return found
+
+
+def _check_whole(name: str, values: np.ndarray) -> None:
+    broken = values % 1 > 0  # False where it is missing
+    if broken.any():
+        raise Invalid(f"row {int(broken.argmax())}, {name!r}: expected a whole number", "value")
 
 
 def check_keys(body: bytes, colons: int | None) -> None:

@@ -1,6 +1,6 @@
 """OpenAPI from a schema: every column a typed field, with an example that works."""
 
-__all__ = ["openapi", "row_schema"]
+__all__ = ["example_row", "openapi", "row_schema"]
 
 from typing import Any
 
@@ -65,7 +65,18 @@ def _cell(column: Column) -> dict[str, Any]:
     return told
 
 
-def _example(schema: Schema) -> Any:
+def example_row(schema: Schema) -> Any:
+    """A row that the model takes, as JSON has it.
+
+    Parameters
+    ----------
+    schema : Schema
+
+    Examples
+    --------
+    >>> example_row(Schema("table", True, [Column("size", "number", example=80.0)], []))
+    {'size': 80.0}
+    """
     if schema.form == "text":
         return "some words"
     if schema.form == "array":
@@ -103,7 +114,7 @@ def openapi(service: Service, limits: Limits, token: bool) -> dict[str, Any]:
         "properties": {"rows": rows},
         "required": ["rows"],
         "additionalProperties": False,
-        "example": {"rows": [_example(schema)]},
+        "example": {"rows": [example_row(schema)]},
     }
     answer = {
         "type": "object",

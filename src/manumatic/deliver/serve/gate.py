@@ -19,7 +19,6 @@ from manumatic.deliver.serve.metrics import Metrics
 
 log = logging.getLogger("manumatic.serve")
 Handler = Callable[[Request], Awaitable[Any]]
-OPEN = ("/livez", "/readyz", "/health", "/ready", "/ping")  # probes carry no token
 SWALLOWED = 4  # times the bytes allowed: how much of a request that is too large is read
 
 
@@ -75,7 +74,7 @@ class Gate:
         self.token = None if token is None else token.encode()
         self.encode = msgspec.json.Encoder().encode
 
-    def around(self, name: str, handler: Handler) -> "Door":
+    def around(self, name: str, handler: Handler, probe: bool = False) -> "Door":
         """A handler of a route as an ASGI application, whose every end is a response.
 
         Parameters
@@ -84,20 +83,27 @@ class Gate:
             The route, for the metrics.
         handler : callable
             A request → a response, or what becomes JSON.
+        probe : bool
+            Whoever looks whether the server lives has no token.
         """
-        return Door(self, name, handler)
+        return Door(self, name, handler, probe)
 
-    async def attempt(self, handler: Handler, request: Request) -> tuple[int, Any, dict[str, str]]:
+    async def attempt(
+        self, handler: Handler, request: Request, probe: bool
+    ) -> tuple[int, Any, dict[str, str]]:
         """Status, content and further headers: what the handler gives, or its error as JSON.
 
         Parameters
         ----------
         handler : callable
         request : Request
+        probe : bool
+            It needs no token.
         """
         headers: dict[str, str] = {}
         try:
-            self._admit(request)
+            if self.token is not None and not probe:
+                self._admit(request, self.token)
             async with asyncio.timeout(self.limits.seconds):
                 return 200, await handler(request), headers
         except Invalid as error:
@@ -120,11 +126,9 @@ class Gate:
             code, said = 500, "the server failed; its log says why"
         return code, {"error": said}, headers
 
-    def _admit(self, request: Request) -> None:
-        if self.token is None or request.url.path in OPEN:
-            return
+    def _admit(self, request: Request, token: bytes) -> None:
         kind, _, given = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer" or not hmac.compare_digest(given.encode(), self.token):
+        if kind.lower() != "bearer" or not hmac.compare_digest(given.encode(), token):
             raise Refused(401, "a bearer token is needed", **{"WWW-Authenticate": "Bearer"})
 
     async def body(self, request: Request) -> bytes:
@@ -170,23 +174,28 @@ class Door:
         The route, for the metrics.
     handler : callable
         A request → a response, or what becomes JSON.
+    probe : bool
+        It needs no token.
     """
 
-    def __init__(self, gate: Gate, name: str, handler: Handler) -> None:
-        self.gate, self.name, self.handler = gate, name, handler
+    def __init__(self, gate: Gate, name: str, handler: Handler, probe: bool = False) -> None:
+        self.gate, self.name, self.handler, self.probe = gate, name, handler, probe
         self._seconds = gate.metrics.seconds.labels(name)
         self._fine = gate.metrics.requests.labels(name, "200")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         start = time.perf_counter()
-        code, content, more = await self.gate.attempt(self.handler, Request(scope, receive))
+        code, content, more = await self.gate.attempt(
+            self.handler, Request(scope, receive), self.probe
+        )
         self._seconds.observe(time.perf_counter() - start)
         if code == 200:
             self._fine.inc()
         else:
             self.gate.metrics.requests.labels(self.name, str(code)).inc()
         if isinstance(content, Response):
-            return await content(scope, receive, send)
+            await content(scope, receive, send)
+            return
         body = self.gate.encode(content)
         headers = [
             (b"content-type", b"application/json"),

@@ -93,9 +93,11 @@ def _tensor(one: dict[str, Any], place: int) -> np.ndarray:
         return _shaped(flat, object, shape)
     if datatype == "BOOL":
         kinds: tuple[type, ...] = (bool,)
+    elif not isinstance(datatype, str):
+        raise Invalid(f"{where}: expected a datatype", "malformed")
     elif datatype in FLOATS:
         kinds = (int, float, type(None))
-    elif isinstance(datatype, str) and datatype.startswith(WHOLE):
+    elif datatype.startswith(WHOLE):
         kinds = (int,)
     else:
         raise Invalid(f"{where}: an unknown datatype", "malformed")
@@ -127,6 +129,9 @@ def _column(values: np.ndarray, column: Column | None, name: str) -> Any:
     if values.ndim > 2 or (values.ndim == 2 and values.shape[1] != 1):
         raise Invalid(f"the input {name!r} must have the shape [n] or [n, 1]", "value")
     flat = values.reshape(-1)
+    text = all(isinstance(word, str | None) for word in column.categories or ()) if column else True
+    if column is not None and column.kind == "word" and text and flat.dtype.kind != "O":
+        raise Invalid(f"the input {name!r} must be BYTES", "value")
     return flat if column is None or flat.dtype.kind == "f" else flat.tolist()
 
 

@@ -175,8 +175,9 @@ def routes(service: Service, gate: Gate) -> list[Route]:
         gets[health] = about.ready
     if predict := os.environ.get("AIP_PREDICT_ROUTE"):
         posts[predict] = answers.instances
+    probes = (about.live, about.ready, about.model_ready)
     return [
-        Route(path, gate.around(path, handler), methods=[method])
+        Route(path, gate.around(path, handler, handler in probes), methods=[method])
         for method, paths in (("GET", gets), ("POST", posts))
         for path, handler in paths.items()
     ]

@@ -99,6 +99,7 @@ class Service:
             if stamp is None or stamp == self._seen:
                 continue
             self._seen = stamp
+            old = self.model
             try:
                 self.model = await asyncio.to_thread(self._load)
             except Exception as error:  # noqa: BLE001 (whatever is wrong with it, the old one goes on)
@@ -106,6 +107,7 @@ class Service:
                 log.error("the new %s is refused, the old one goes on: %s", self.path, error)
             else:
                 self.metrics.swaps.labels("taken").inc()
+                self.metrics.refresh(old.watch, 0)
                 log.info("%s: now %s", self.path, self.model.digest)
 
     def _load(self) -> Model:
