@@ -72,7 +72,7 @@ def wait_for(said: Any, seconds: float = 20) -> None:
 def test_a_server_needs_only_its_graph(path: Path) -> None:
     with process(path, "--max-rows", "3", start=IMPORTED) as (port, server):
         assert ask(port, "POST", "/predict", {"rows": [ROW]})[0] == 200
-        assert ask(port, "POST", "/predict", {"rows": [ROW] * 4})[0] == 413
+        assert ask(port, "POST", "/predict", {"rows": [ROW] * 4})[0] == 422
         for page in ("/", "/docs", "/openapi.json", "/metrics", "/schema"):
             assert ask(port, "GET", page)[0] == 200
         server.send_signal(signal.SIGINT)

@@ -175,6 +175,18 @@ def test_infer_refuses(port: int, place: int, change: dict[str, Any]) -> None:
     assert set(answer) == {"error"}
 
 
+def test_infer_gives_the_outputs_that_are_asked_for(port: int) -> None:
+    def ask_for(outputs: Any) -> tuple[int, Any]:
+        asked = {"inputs": TENSORS, "outputs": outputs}
+        return ask(port, "POST", "/v2/models/flats/infer", asked)[:2]
+
+    code, answer = ask_for([{"name": "probability"}])
+    assert (code, [one["name"] for one in answer["outputs"]]) == (200, ["probability"])
+    for wrong in ({}, [5], [{"name": "more"}], [{}]):
+        assert ask_for(wrong)[0] == 422
+    assert ask(port, "POST", "/v2/models/flats/infer", {"inputs": TENSORS, "id": 5})[0] == 422
+
+
 @pytest.mark.parametrize("body", [b"null", b"[]", b"{}", b'{"inputs":[5]}', b'{"inputs":[]}', b"{"])
 def test_infer_refuses_what_is_no_request(port: int, body: bytes) -> None:
     code, answer, _ = ask(port, "POST", "/v2/models/flats/infer", body)
@@ -186,14 +198,14 @@ def test_infer_refuses_strangers_and_crowds(port: int) -> None:
     assert (code, answer) == (404, {"error": "no model of this name"})
     many = [t | {"shape": [20_000], "data": [t["data"][0]] * 20_000} for t in TENSORS]
     many[2]["data"] = ["Ulm"] * 20_000
-    assert ask(port, "POST", "/v2/models/flats/infer", {"inputs": many})[0] == 413
+    assert ask(port, "POST", "/v2/models/flats/infer", {"inputs": many})[0] == 422
     twice = b'{"inputs":[],"inputs":' + json.dumps(TENSORS).encode() + b"}"
     assert ask(port, "POST", "/v2/models/flats/infer", twice)[0] == 422
 
 
 def test_whole_outputs_have_a_type() -> None:
     schema = Schema("array", False, [], [Output("label", "predict", "int64", [], [0, 1])], [1])
-    (output,) = encode_tensors(schema, {"label": np.array([0, 1])}, {})["outputs"]
+    (output,) = encode_tensors(schema.outputs, {"label": np.array([0, 1])}, {})["outputs"]
     assert output == {"name": "label", "shape": [2], "datatype": "INT64", "data": [0, 1]}
 
 
@@ -297,6 +309,17 @@ def test_the_same_rows_have_not_drifted_and_few_say_nothing() -> None:
     watch.saw(feeds, 100)
     watch.count()
     assert watch.drift() == {"w": pytest.approx(0, abs=1e-9), "n": pytest.approx(0, abs=1e-9)}
+
+
+def test_unseen_words_are_a_part_of_their_own() -> None:
+    words = ["a"] * 60 + ["b"] * 40
+    watch = Watch(Schema("table", True, [Column("w", "word", profile=profile_of(words))], []))
+    now = ["a"] * 50 + ["b"] * 30 + ["\x00new"] * 20
+    watch.saw({"w": np.array(now, dtype=object)[:, None]}, 100)
+    watch.count()
+    p, q = np.array([0.5, 0.3, 0.2]), np.array([0.6, 0.4, 1e-4])
+    assert watch.drift()["w"] == pytest.approx(((p - q) * np.log(p / q)).sum())
+    assert watch.odd == {"w": (0, 20)}
 
 
 # --- pages ----------------------------------------------------------------------------------------

@@ -98,6 +98,7 @@ def test_a_fitted_estimator_is_where_training_starts(case):
     assert (training.model.weight - start).abs().max() <= 2 * MOST * start.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("estimator", "data"), [(Ridge(10.0), NUMBER), (LinearSVC(loss="hinge", C=0.1), CLASSES)]
 )

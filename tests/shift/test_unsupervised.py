@@ -131,6 +131,7 @@ def test_a_mixture_fitted_is_the_same_mixture(kind):
 # --- parts -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [load_wine, load_breast_cancer, load_digits])
 @pytest.mark.parametrize("number", [2, 5])
 def test_nmf_leaves_no_more_over(load, number):
@@ -161,6 +162,7 @@ FOUR = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", FOUR, ids=lambda known: type(known).__name__)
 @pytest.mark.parametrize("fitted", [False, True], ids=["not fitted", "fitted"])
 def test_the_script_trains_to_the_same_weights(known, fitted, tmp_path, run_script):  # noqa: F811

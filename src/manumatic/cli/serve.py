@@ -3,6 +3,7 @@
 __all__ = ["add_arguments", "run"]
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.token_file is not None:
         token = Path(arguments.token_file).read_text(encoding="utf-8").strip()
     limits = Limits(arguments.max_bytes, arguments.max_rows, arguments.seconds)
+    port = arguments.port or int(os.environ.get("AIP_HTTP_PORT", "8080"))
     if not arguments.quiet:
-        print(f"http://{arguments.host}:{arguments.port or 8080}/", file=sys.stderr)
-    serve(arguments.model, host=arguments.host, port=arguments.port, token=token, limits=limits)
+        print(f"http://{arguments.host}:{port}/", file=sys.stderr)
+    serve(arguments.model, host=arguments.host, port=port, token=token, limits=limits)
     return 0

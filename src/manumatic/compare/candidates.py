@@ -28,6 +28,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from manumatic.compare.columns import preprocessing
 from manumatic.compare.problem import Problem
+from manumatic.convert.pieces import Piece
+from manumatic.convert.registry import Build, converts
 from manumatic.errors import ComponentError, nearest
 
 FIRST_BOOSTER, FIRST_NETWORK = 10, 20  # ranks: a network is never the simpler one
@@ -81,6 +83,14 @@ class FromLabels(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (n_rows, n_classes)."""
         return np.asarray(self.classifier_.predict_proba(X))
+
+
+@converts(FromLabels, strings=True)
+def from_labels(estimator: FromLabels, build: Build) -> Piece:
+    """As PyTorch, for ONNX: the classifier, with the labels that it never saw."""
+    found = build.convert(estimator.classifier_, build.columns)
+    found.classes = estimator.classes_
+    return found
 
 
 def line_up(

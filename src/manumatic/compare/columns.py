@@ -14,6 +14,10 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.validation import validate_data
 
 from manumatic.compare.problem import Problem
+from manumatic.convert.border import Column, Handed
+from manumatic.convert.compose import Pick, SideBySide
+from manumatic.convert.pieces import Piece
+from manumatic.convert.registry import Build, converts
 from manumatic.errors import DataError
 from manumatic.parts.cells import numbers, words
 from manumatic.parts.columns import DROPPED, Table
@@ -92,8 +96,7 @@ class Columns(TransformerMixin, BaseEstimator):
         labels = [name for name in useful if native and kinds[name] in LABELS]
         labels = [name for name in labels if X[name].nunique() <= MOST_LEVELS]
         self.levels_ = {
-            name: pd.CategoricalDtype(pd.unique(texts[pd.notna(texts)]))
-            for name, texts in _texts(X, labels)
+            name: pd.unique(texts[pd.notna(texts)]).tolist() for name, texts in _texts(X, labels)
         }
         counts = [name for name in useful if kinds[name] == "numbers"]
         others = [name for name in useful if name not in {*labels, *counts}]
@@ -114,11 +117,31 @@ class Columns(TransformerMixin, BaseEstimator):
             return found
         frame = pd.DataFrame(found).add_prefix("n")  # LightGBM takes no names with [, ] or :
         for place, (name, texts) in enumerate(_texts(X, list(self.levels_))):
-            codes = self.levels_[name].categories.get_indexer(texts)  # -1, missing, for unseen
-            frame[f"c{place}"] = pd.Categorical.from_codes(codes, dtype=self.levels_[name])
+            levels = pd.Index(self.levels_[name])
+            codes = levels.get_indexer(texts)  # -1, missing, for unseen
+            frame[f"c{place}"] = pd.Categorical.from_codes(codes, levels)
         return frame
 
 
 def _texts(X: pd.DataFrame, names: list[str]) -> list[tuple[str, np.ndarray]]:
     """Columns as strings, by name."""
     return list(zip(names, words(X[names]).T, strict=True)) if names else []
+
+
+@converts(Columns, strings=True)
+def columns(estimator: Columns, build: Build) -> Piece:
+    """As PyTorch, for ONNX: numbers as fit decided; behind them labels, as words for the trees."""
+    before, parts = build.columns or (), {}
+    given: list[Column] = []
+    if estimator.numbers_.transformers:
+        parts["numbers"] = build.convert(estimator.numbers_, build.columns)
+        width = max(found.stop for found in estimator.numbers_.output_indices_.values())
+        given = [Column(f"n{place}", computed=True) for place in range(width)]
+    if estimator.levels_:
+        names = list(getattr(estimator, "feature_names_in_", range(estimator.n_features_in_)))
+        places = [names.index(name) for name in estimator.levels_]
+        parts["labels"] = Pick(places)
+        given += [Handed(before[place], text=True) for place in places]
+    made = SideBySide(parts)
+    made.columns = tuple(given) if estimator.levels_ else None
+    return made

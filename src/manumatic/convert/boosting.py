@@ -14,6 +14,7 @@ from manumatic.convert.forests import tree_of
 from manumatic.convert.linear import Exp
 from manumatic.convert.pieces import Classifier, Piece, Regressor
 from manumatic.convert.registry import Build, converts
+from manumatic.convert.repeat import exact
 from manumatic.convert.soft_trees import SoftTrees, grow
 from manumatic.convert.tree_op import CODE, HIGH, LOW
 from manumatic.convert.trees import Tree, Trees
@@ -66,6 +67,8 @@ class Boosted(Classifier):
         Which of two classes a raw prediction of 0 is.
     """
 
+    slope: Tensor
+
     def __init__(
         self,
         classes: Any,
@@ -76,7 +79,8 @@ class Boosted(Classifier):
         tie: int = 0,
     ) -> None:
         super().__init__(classes, body, has)
-        self.slope, self.tie = slope, tie
+        self.tie = tie
+        exact(self, slope=slope)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores (n, k)."""
@@ -129,12 +133,13 @@ class Start(nn.Module):
         if self.link == "identity":
             return self.piece.call("predict", x).reshape(x.shape[0], 1)
         shares = self.piece.call("predict_proba", x)
-        # in float32, 1 minus the eps of float64 is 1, and its log-odds are inf
-        shares = shares.clamp(torch.finfo(torch.float64).eps, 1 - torch.finfo(x.dtype).eps)
+        shares = shares.clamp_min(torch.finfo(torch.float64).eps)
         if self.link == "multinomial":
             logs = shares.log()
             return logs - logs.mean(1, keepdim=True)
-        odds = shares[:, 1:].logit()
+        # nothing is likelier than 1 - ε; in float32, that of float64 is 1, and its log-odds are inf
+        second = shares[:, 1:]
+        odds = (second / (1 - second).clamp_min(torch.finfo(x.dtype).eps)).log()
         return odds / 2 if self.link == "half_logit" else odds
 
 

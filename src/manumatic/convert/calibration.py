@@ -12,6 +12,7 @@ from manumatic.convert.inside import Inside, Spread, first_of, places
 from manumatic.convert.pieces import Piece
 from manumatic.convert.probabilities import ByProbability, normalised, total, two_columns
 from manumatic.convert.registry import Build, converts
+from manumatic.convert.repeat import exact
 
 EPS = 1e-12  # that scikit-learn adds to probabilities before it takes their logarithm
 
@@ -71,8 +72,7 @@ class Temperature(nn.Module):
         super().__init__()
         self.beta = nn.Parameter(beta)
         self.odds = odds
-        # a buffer: an ONNX graph holds numbers in the code as float32
-        self.register_buffer("eps", torch.tensor(EPS, dtype=torch.float64))
+        exact(self, eps=EPS)
 
     def forward(self, scores: Tensor) -> Tensor:
         """Scores (n, classes), or (n, 1) of two classes → probabilities."""
@@ -96,10 +96,13 @@ class Calibrated(nn.Module):
         Scores (n, k), or (n, 1) of two classes → probabilities.
     """
 
+    most: Tensor
+
     def __init__(self, inner: Inside, method: str, calibration: nn.Module) -> None:
         super().__init__()
         self.inner, self.method, self.calibration = inner, method, calibration
         self.two = len(inner.piece.classes) == 2
+        exact(self, most=1 + 1e-5)  # more is no rounding
 
     def forward(self, x: Tensor) -> Tensor:
         """Probabilities (n, classes)."""
@@ -107,7 +110,7 @@ class Calibrated(nn.Module):
         if self.two:
             scores = self.inner.positive(self.method, x)[:, None]
         p = self.calibration(scores)
-        return torch.where((p > 1) & (p <= 1 + 1e-5), 1.0, p)
+        return torch.where((p > 1) & (p <= self.most), 1.0, p)
 
 
 class Average(ByProbability):

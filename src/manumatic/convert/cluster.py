@@ -121,6 +121,7 @@ class Groups(Transformer):
     methods = ("transform", "inverse_transform")
     labels: Tensor
     sizes: Tensor
+    order: Tensor
 
     def __init__(self, labels: np.ndarray, pool: str) -> None:
         super().__init__()
@@ -128,23 +129,22 @@ class Groups(Transformer):
         self.register_buffer("labels", torch.as_tensor(labels, dtype=torch.int64))
         self.counts = np.bincount(labels).tolist()
         self.register_buffer("sizes", torch.tensor(self.counts))
+        self.register_buffer("order", torch.as_tensor(labels).argsort(stable=True))
 
     def forward(self, x: Tensor) -> Tensor:
         """Pooled features (n, groups)."""
         if self.pool in ("mean", "sum"):
             hot = torch.nn.functional.one_hot(self.labels, len(self.counts)).to(x.dtype)
             return x @ hot / self.sizes if self.pool == "mean" else x @ hot
-        return torch.stack([self._pooled(x, group) for group in range(len(self.counts))], 1)
+        groups = x.index_select(1, self.order).split(self.counts, 1)
+        return torch.stack([self._pooled(members) for members in groups], 1)
 
-    def _pooled(self, x: Tensor, group: int) -> Tensor:
-        # a stable order brings the members of the group first, as many as there are
-        order = (self.labels != group).to(torch.int64).argsort(stable=True)
-        members = x[:, order[: self.counts[group]]]
+    def _pooled(self, members: Tensor) -> Tensor:
         if self.pool == "max":
             return members.amax(1)
         if self.pool == "min":
             return members.amin(1)
-        ordered, n = members.sort(1).values, self.counts[group]
+        ordered, n = members.sort(1).values, members.shape[1]
         return (ordered[:, (n - 1) // 2] + ordered[:, n // 2]) / 2
 
     def inverse_transform(self, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from manumatic.convert.repeat import exact
 from manumatic.errors import ConvertError
 
 
@@ -101,9 +102,14 @@ class Distance(nn.Module):
         The power; ``inf`` is the largest difference.
     """
 
+    power: Tensor
+    root: Tensor
+
     def __init__(self, metric: str, p: float = 2.0) -> None:
         super().__init__()
         self.metric, self.p = metric, p
+        if p not in (1.0, 2.0, float("inf")):
+            exact(self, power=p, root=1 / p)
 
     def ranks(self, x: Tensor, y: Tensor) -> Tensor:
         """Σ|x − y|ᵖ (n, m), or 1 − cosine."""
@@ -117,13 +123,13 @@ class Distance(nn.Module):
         gap = a - b
         if self.p == 2:
             return gap * gap
-        return gap.abs() if self.p in (1.0, float("inf")) else gap.abs() ** self.p
+        return gap.abs() if self.p in (1.0, float("inf")) else gap.abs() ** self.power
 
     def finish(self, ranks: Tensor) -> Tensor:
         """Distances for ranks."""
         if self.metric == "cosine" or self.p in (1.0, float("inf")):
             return ranks
-        return root(ranks) if self.p == 2 else ranks ** (1 / self.p)
+        return root(ranks) if self.p == 2 else ranks**self.root
 
     def rank_of(self, distance: float) -> float:
         """The rank of a distance."""

@@ -110,10 +110,16 @@ class Multiplied(Parts):
         As of Parts.
     """
 
+    power: Tensor
+    gamma: Tensor
+    first: Tensor
+    second: Tensor
+
     def __init__(self, parts: nn.Parameter, beta: float, *, by_step: bool, **given: Any) -> None:
         super().__init__(parts, **given)
         self.beta, self.by_step = beta, by_step
-        self.gamma = 1 / (2 - beta) if beta < 1 else 1 / (beta - 1) if beta > 2 else 1.0
+        gamma = 1 / (2 - beta) if beta < 1 else 1 / (beta - 1) if beta > 2 else 1.0
+        exact(self, power=beta, gamma=gamma, first=beta - 1, second=beta - 2)
 
     def _update(self, x: Tensor, w: Tensor) -> Tensor:
         parts, beta = self.parts, self.beta
@@ -122,9 +128,9 @@ class Multiplied(Parts):
         else:
             made = w @ parts
             safe = made.clamp_min(EPSILON) if beta < 2 else made
-            above = linear(x * safe ** (beta - 2), parts)
+            above = linear(x * safe**self.second, parts)
             whole = made.clamp_min(EPSILON) if beta < 1 else made
-            below = linear(whole ** (beta - 1), parts)
+            below = linear(whole**self.first, parts)
         below = below + self.l1 + self.l2 * w
         grown = w * (above / torch.where(below == 0, EPSILON, below)) ** self.gamma
         if beta < 1 and not self.by_step:
@@ -145,9 +151,9 @@ class Multiplied(Parts):
         elif beta == 0:
             found = torch.where(some, ratio - ratio.log(), 0.0).sum() - x.shape[0] * x.shape[1]
         else:
-            found = torch.where(some, kept**beta, 0.0).sum()
-            found = found - beta * (kept * near ** (beta - 1)).sum()
-            found = (found + (made**beta).sum() * (beta - 1)) / (beta * (beta - 1))
+            power, less = self.power, self.first
+            found = torch.where(some, kept**power, 0.0).sum() - power * (kept * near**less).sum()
+            found = (found + (made**power).sum() * less) / (power * less)
         return (2 * found.clamp_min(0.0)).sqrt()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -200,14 +206,16 @@ class Digamma(nn.Module):
     second: Tensor
     third: Tensor
     euler: Tensor
+    least: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         exact(self, first=1 / 12, second=1 / 120, third=1 / 252, euler=0.5772156649015329)
+        exact(self, least=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
         """ψ(x)."""
-        tiny = x <= 1e-6
+        tiny = x <= self.least
         large, taken = torch.where(tiny, 1.0, x), torch.zeros_like(x)
         for _ in range(6):  # ψ(x + 1) = ψ(x) + 1 / x
             small = large < 6
@@ -238,22 +246,22 @@ class Topics(Transformer):
 
     prior: Tensor
     tol: Tensor
+    eps: Tensor
 
     def __init__(self, words: nn.Parameter, prior: float, tol: float, max_iter: int) -> None:
         super().__init__()
         self.words, self.max_iter = words, max_iter
         self.psi = Digamma()
-        exact(self, prior=prior, tol=tol)
+        exact(self, prior=prior, tol=tol, eps=np.finfo(np.float64).eps)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shares (n, topics)."""
-        eps = torch.finfo(x.dtype).eps
 
         def going(i: Tensor, topics: Tensor, odds: Tensor, live: Tensor) -> Tensor:
             return (i < self.max_iter) & live.any()
 
         def step(i: Tensor, topics: Tensor, odds: Tensor, live: Tensor) -> tuple[Tensor, ...]:
-            new = odds * linear(x / (odds @ self.words + eps), self.words) + self.prior
+            new = odds * linear(x / (odds @ self.words + self.eps), self.words) + self.prior
             near = (self.psi(new) - self.psi(new.sum(1, keepdim=True))).exp()
             moved = (new - topics).abs().mean(1) >= self.tol
             keep = live[:, None]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from manumatic.convert.pieces import Classifier, Piece, Regressor, Transformer
 from manumatic.convert.registry import Build, converts
+from manumatic.convert.repeat import exact
 from manumatic.convert.soft_trees import SoftTrees, grow
 from manumatic.convert.tree_op import HIGH, LOW, PLAIN
 from manumatic.convert.trees import Tree, Trees
@@ -182,10 +183,12 @@ class Anomalies(Piece):
 
     methods = ("predict", "decision_function", "score_samples")
     offset: Tensor
+    scale: Tensor
 
     def __init__(self, trees: Trees | SoftTrees, scale: float, offset: Tensor) -> None:
         super().__init__()
-        self.trees, self.scale = trees, scale
+        self.trees, self.several = trees, scale > 0
+        exact(self, scale=scale)
         self.register_buffer("offset", offset)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -195,7 +198,7 @@ class Anomalies(Piece):
     def score_samples(self, x: Tensor) -> Tensor:
         """From -1, an outlier, to 0 (n,)."""
         depths = self.trees(x)[:, 0]
-        parts = depths / self.scale if self.scale else torch.ones_like(depths)
+        parts = depths / self.scale if self.several else torch.ones_like(depths)
         return -torch.exp2(-parts)
 
     def decision_function(self, x: Tensor) -> Tensor:

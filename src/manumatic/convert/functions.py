@@ -16,7 +16,8 @@ from manumatic.errors import ConvertError
 
 
 def _cube_root(x: Tensor) -> Tensor:
-    return x.sign() * x.abs().pow(1 / 3)
+    third = torch.ones_like(x) / 3  # an ONNX graph would hold the number 1/3 as float32
+    return x.sign() * x.abs().pow(third)
 
 
 def _sign(x: Tensor) -> Tensor:

@@ -190,9 +190,12 @@ class Both(Covariance):
 class Power(Covariance):
     """A kernel to a power."""
 
+    exponent: Tensor
+
     def __init__(self, body: Covariance, exponent: float) -> None:
         super().__init__()
-        self.body, self.exponent = body, exponent
+        self.body = body
+        exact(self, exponent=exponent)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Covariances (n, m)."""

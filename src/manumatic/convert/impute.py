@@ -270,20 +270,16 @@ def _number(name: str) -> Column:
 @converts(impute.SimpleImputer, strings=True)
 def simple(estimator: Any, build: Build) -> Piece:
     """The mean, the median, the most frequent value or a constant."""
-    who, value, given = type(estimator).__name__, estimator.missing_values, estimator.statistics_
+    value, given = estimator.missing_values, estimator.statistics_
     kept = [i for i, v in enumerate(given) if estimator.keep_empty_features or not _is_nan(v)]
     gaps, values, handed = [], np.zeros(len(given)), []
     for i, column in enumerate(build.columns or [None] * len(given)):
         # in the type of the rows that fit saw, as transform casts it
         filled = np.asarray(given[i]).astype(estimator._fill_dtype).item() if i in kept else None
-        words = column is not None and (isinstance(filled, str) or isinstance(value, str))
-        gaps.append(_gap(value, column if words else None, who))
-        if filled is None:
-            continue
-        values[i] = column.codes([filled], who)[0] if column and words else float(filled)
-        if column is not None:
-            if not words:
-                column.read_as_number(who)
+        gap, number = _one(column, value, filled, type(estimator).__name__)
+        gaps.append(gap)
+        values[i] = number
+        if filled is not None and column is not None:
             handed.append(Handed(column, {np.nan if _is_nan(value) else value: filled}))
     flags, where = _flags(estimator, build.tensor(gaps)), torch.tensor(kept, dtype=torch.int64)
     back = estimator.add_indicator and all(column.kind == "number" for column in handed)
@@ -291,6 +287,20 @@ def simple(estimator: Any, build: Build) -> Piece:
     if build.columns is not None:
         made.columns = (*handed, *(_number(f"missing {i}") for i in range(len(flags.picked))))
     return made
+
+
+def _one(column: Column | None, value: Any, filled: Any, who: str) -> tuple[float, float]:
+    """What stands for a missing value of a column in the tensor, and what takes its place."""
+    words = column is not None and (isinstance(filled, str) or isinstance(value, str))
+    gap = _gap(value, column if words else None, who)
+    if filled is None:
+        return gap, 0.0
+    if column is None:
+        return gap, float(filled)
+    if words:
+        return gap, float(column.codes([filled], who)[0])
+    column.read_as_number(who)
+    return gap, float(filled)
 
 
 @converts(impute.MissingIndicator, strings=True)

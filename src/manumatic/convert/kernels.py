@@ -36,11 +36,15 @@ class Kernel(nn.Module):
 
     gamma: Tensor
     coef0: Tensor
+    degree: Tensor | float
 
     def __init__(self, gamma: float = 1.0, coef0: float = 1.0, degree: float = 3.0) -> None:
         super().__init__()
         exact(self, gamma=gamma, coef0=coef0)
-        self.degree = degree
+        if degree % 1:
+            exact(self, degree=degree)
+        else:  # x * x is cheaper than a power, and a whole number is exact in any graph
+            self.degree = degree
 
 
 class Linear(Kernel):

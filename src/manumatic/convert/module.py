@@ -67,8 +67,8 @@ def to_torch(
     >>> from sklearn.linear_model import LogisticRegression
     >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["no", "no", "yes", "yes"]
     >>> module = to_torch(LogisticRegression().fit(X, y))
-    >>> module.predict([[0.4], [2.6]])
-    array(['no', 'yes'], dtype=object)
+    >>> module.predict([[0.4], [2.6]]).tolist()
+    ['no', 'yes']
     >>> module(torch.tensor([[1.5]])).softmax(1).round(decimals=3)
     tensor([[0.5000, 0.5000]], dtype=torch.float64, grad_fn=<RoundBackward1>)
     """

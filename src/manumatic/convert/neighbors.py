@@ -14,6 +14,7 @@ from manumatic.convert.nearest import Nearest, Within, nearest_of, stored
 from manumatic.convert.outliers import Detector
 from manumatic.convert.pieces import Classifier, Piece, Regressor, Transformer
 from manumatic.convert.registry import Build, converts
+from manumatic.convert.repeat import exact
 from manumatic.errors import ConvertError, DataError
 
 
@@ -182,6 +183,7 @@ class Outlying(Detector):
     reach: Tensor
     density: Tensor
     offset: Tensor
+    slack: Tensor
 
     def __init__(self, search: Nearest, reach: Tensor, density: Tensor, offset: Tensor) -> None:
         super().__init__()
@@ -189,13 +191,14 @@ class Outlying(Detector):
         self.register_buffer("reach", reach)
         self.register_buffer("density", density)
         self.register_buffer("offset", offset)
+        exact(self, slack=1e-10)
 
     def score_samples(self, x: Tensor) -> Tensor:
         """Minus the local outlier factor (n,)."""
         distances, found = self.search(x)
         reached = torch.maximum(distances, self.reach[found]).mean(1, keepdim=True)
         # reached + 1e-10 as scikit-learn has it, in two terms: torch.onnx takes + 1e-10 for + 0
-        slack = self.density * 1e-10
+        slack = self.density * self.slack
         return -(self.density[found] * reached + slack[found]).mean(1)
 
     def decision_function(self, x: Tensor) -> Tensor:

@@ -22,6 +22,8 @@ from torch.optim import lr_scheduler
 HOUSE = Path(__file__).parents[1]
 # Our own modules whose classes hold data: settings, records, fitted parts.
 OURS = {
+    "manumatic.compare.candidates",
+    "manumatic.compare.columns",
     "manumatic.doctor.finding",
     "manumatic.gears.autoencoder",
     "manumatic.gears.automatic",
@@ -61,6 +63,9 @@ ELEMENTWISE = (
 # anything but compute when it is built, given a state, or asked for predictions.
 SKLEARN_PARTS = frozenset(
     {
+        "manumatic.compare.candidates.FromLabels",
+        "manumatic.compare.columns.Columns",
+        "manumatic.compare.columns.flatten",
         "manumatic.deliver.state.Slot",
         "manumatic.parts.cells.date_names",
         "manumatic.parts.cells.dates",

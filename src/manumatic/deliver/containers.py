@@ -18,8 +18,7 @@ from manumatic.errors import ComponentError
 from manumatic.files import write_whole
 
 CORE = ("msgspec", "numpy", "onnxruntime")
-SERVER = (*CORE, "fastapi", "jinja2", "prometheus_client", "uvicorn")
-FASTER = ("httptools", "uvloop")  # uvicorn takes them where they are
+SERVER = (*CORE, "fastapi", "httptools", "jinja2", "prometheus_client", "uvicorn", "uvloop")
 
 
 def write_docker(path: str | Path, folder: str | Path, *, force: bool = False) -> Path:
@@ -64,7 +63,7 @@ def write_docker(path: str | Path, folder: str | Path, *, force: bool = False) -
     ...     (folder / "Dockerfile").read_text().splitlines()[-1]
     'CMD ["serve"]'
     """
-    return _write(path, Path(folder), "docker", [*SERVER, *_installed(FASTER)], force)
+    return _write(path, Path(folder), "docker", SERVER, force)
 
 
 def write_flask(path: str | Path, folder: str | Path, *, force: bool = False) -> Path:
@@ -89,7 +88,7 @@ def write_flask(path: str | Path, folder: str | Path, *, force: bool = False) ->
     --------
     >>> write_flask("model.mm", "app")  # doctest: +SKIP
     """
-    return _write(path, Path(folder), "flask", [*CORE, "flask"], force)
+    return _write(path, Path(folder), "flask", (*CORE, "flask"), force)
 
 
 def write_fastapi(path: str | Path, folder: str | Path, *, force: bool = False) -> Path:
@@ -114,14 +113,10 @@ def write_fastapi(path: str | Path, folder: str | Path, *, force: bool = False) 
     --------
     >>> write_fastapi("model.mm", "app")  # doctest: +SKIP
     """
-    return _write(path, Path(folder), "fastapi", [*CORE, "fastapi", "uvicorn"], force)
+    return _write(path, Path(folder), "fastapi", (*CORE, "fastapi", "uvicorn"), force)
 
 
-def _installed(names: Sequence[str]) -> list[str]:
-    return [name for name in names if "==" in "".join(pins([name]))]
-
-
-def _write(path: str | Path, folder: Path, kind: str, packages: list[str], force: bool) -> Path:
+def _write(path: str | Path, folder: Path, kind: str, packages: Sequence[str], force: bool) -> Path:
     if folder.exists() and not (folder.is_dir() and (force or not any(folder.iterdir()))):
         raise ComponentError(f"{folder} is not an empty folder; name another one, or force it")
     runtime = Runtime(path)  # checks the bundle, and that it can be served

@@ -1,6 +1,6 @@
 """A fitted estimator as one ONNX graph: columns in, words among them, labels and odds out."""
 
-__all__ = ["Outputs", "is_plain", "onnx_graph", "outputs_of"]
+__all__ = ["NAMES", "Outputs", "is_plain", "onnx_graph", "outputs_of"]
 
 import contextlib
 import io
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from manumatic.convert.border import UNKNOWN, Border, Column
 from manumatic.convert.module import Converted, to_torch
 from manumatic.convert.tree_op import translations
+from manumatic.deliver.onnx_functions import functions
 from manumatic.errors import ConvertError, MissingExtra
 
 OPSET, TREES = 20, 5  # of onnx itself, and of ai.onnx.ml
@@ -102,12 +103,21 @@ def outputs_of(module: Converted) -> dict[str, str]:
     found = {"label" if labels else "prediction": "predict"} if "predict" in methods else {}
     for method in ("predict_proba", "decision_function", "score_samples", "transform"):
         if method in methods and not (found and method == "transform"):
-            several = isinstance(classes, list) and method == "predict_proba"
+            several = method == "predict_proba" and _gives_a_list(module)
             ends = [f"_{i}" for i in range(len(classes))] if several else [""]
             found |= {NAMES[method] + end: method for end in ends}
             if "predict" in methods:
                 break  # one number beside the label is enough
     return found
+
+
+def _gives_a_list(module: Converted) -> bool:
+    """Probabilities of several targets are a list, but a chain of classifiers has one matrix."""
+    if not isinstance(module.net.classes, list):
+        return False
+    with torch.no_grad():
+        rows = module.like.new_zeros(1, module.n_features_in_)
+        return isinstance(module.net.call("predict_proba", rows), list)
 
 
 class Outputs(nn.Module):
@@ -188,7 +198,7 @@ def _export(module: Converted) -> Any:
                 opset_version=OPSET,
                 verbose=False,
                 external_data=False,
-                custom_translation_table=translations(graph),
+                custom_translation_table=functions() | translations(graph),
             )
     except torch.onnx.errors.OnnxExporterError as error:
         reason = str(error).strip().splitlines()[-1]

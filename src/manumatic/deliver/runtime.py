@@ -167,7 +167,8 @@ class Graph:
         feeds : dict of str to ndarray
             The inputs as ``feeds_of`` makes them.
         """
-        found = self.session.run(self.outputs, {name: feeds[name] for name in self.inputs})
+        given = {name: _given(feeds[name], kind) for name, kind in self.inputs.items()}
+        found = self.session.run(self.outputs, given)
         return {
             output.name: _read(output, values)
             for output, values in zip(self.schema.outputs, found, strict=True)
@@ -197,18 +198,24 @@ def _open(graph: bytes, threads: int) -> Any:
         raise DataError(f"onnxruntime cannot run the graph: {error}") from None
 
 
-def _matching(session: Any, schema: Schema) -> list[str]:
-    """Names of the graph's inputs; its inputs and outputs must be those of the schema."""
-    inputs = [one.name for one in session.get_inputs()]
+def _matching(session: Any, schema: Schema) -> dict[str, str]:
+    """The graph's inputs and their types; inputs and outputs must be those of the schema."""
+    inputs = {one.name: one.type for one in session.get_inputs()}
     wanted = {"array": ["X"], "text": ["text"]}.get(schema.form, schema.names)
     outputs = {one.name for one in session.get_outputs()}
     gone = [output.name for output in schema.outputs if output.name not in outputs]
     if not set(inputs) <= set(wanted) or gone:
         raise DataError(
-            f"the graph does not fit the schema: it takes {inputs}, the schema has {wanted}; "
+            f"the graph does not fit the schema: it takes {list(inputs)}, the schema has {wanted}; "
             f"outputs missing: {gone}"
         )
     return inputs
+
+
+def _given(values: np.ndarray, kind: str) -> np.ndarray:
+    """An input; words that no step reads, such as names of rows, are numbers to the graph."""
+    unread = values.dtype.kind == "O" and kind == "tensor(double)"
+    return np.full(values.shape, np.nan) if unread else values
 
 
 def _read(output: Output, values: np.ndarray) -> np.ndarray:

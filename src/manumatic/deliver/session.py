@@ -9,7 +9,7 @@ import numpy as np
 
 from manumatic.convert.border import UNKNOWN
 from manumatic.convert.module import Converted
-from manumatic.deliver.graph import is_plain, outputs_of
+from manumatic.deliver.graph import NAMES, is_plain, outputs_of
 from manumatic.errors import MissingExtra
 
 STRANGER = "a word that nobody knows"
@@ -39,7 +39,7 @@ class Told:
     def _read(self, method: str, found: list[np.ndarray]) -> Any:
         classes = self.module.net.classes
         if method != "predict" or classes is None:
-            return found if isinstance(classes, list) and method == "predict_proba" else found[0]
+            return found if f"{NAMES.get(method)}_0" in self.names else found[0]
         (labels,) = found
         if isinstance(classes, list):
             columns = [of[number] for of, number in zip(classes, labels.T, strict=True)]

@@ -78,7 +78,8 @@ class Calendar(Transformer):
         clock = hour + (minutes - hour * 60) / 60
         columns = [year, month, day, weekday, hour, x]
         for turn in ((month - 1) / 12, weekday / 7, clock / 24):
-            columns += [(self.circle * turn).sin(), (self.circle * turn).cos()]
+            waves = (self.circle * turn).sin(), (self.circle * turn).cos()
+            columns += [(2**40 * wave).round() / 2**40 for wave in waves]  # powers of 2 are exact
         return torch.stack([*columns, x.isnan().to(x.dtype)], 2).flatten(1)
 
 

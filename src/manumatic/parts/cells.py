@@ -70,12 +70,13 @@ def dates(table: pd.DataFrame, formats: list[str]) -> np.ndarray:
         if column.dtype.kind in "fiub":  # all missing, or 20240105
             column = column.astype(str)
         times = pd.to_datetime(column, format=form, errors="coerce", utc=True)
-        when, start = times.dt, pd.Timestamp(0, tz="UTC")
+        when, start = times.dt, pd.Timestamp(0, tz="UTC").as_unit("s")  # 9999 is a date, too
         columns += [when.year, when.month, when.day, when.day_of_week, when.hour]
         columns.append((times - start).dt.total_seconds())
         clock = when.hour + when.minute / 60
         for turn in ((when.month - 1) / 12, when.day_of_week / 7, clock / 24):
-            columns += [np.sin(2 * np.pi * turn), np.cos(2 * np.pi * turn)]
+            waves = np.sin(2 * np.pi * turn), np.cos(2 * np.pi * turn)
+            columns += [np.round(2**40 * wave) / 2**40 for wave in waves]  # half a turn has sine 0
         columns.append(times.isna())
     return np.column_stack([np.asarray(column, dtype=float) for column in columns])
 

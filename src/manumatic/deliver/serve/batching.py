@@ -1,6 +1,6 @@
 """Requests that wait together are answered together: greedy, bounded, nobody waits for company."""
 
-__all__ = ["Batcher", "Busy"]
+__all__ = ["Batcher", "Busy", "Waiting"]
 
 import asyncio
 from collections import deque

@@ -24,13 +24,11 @@ class Invalid(Exception):
         Without any value of the request.
     reason : str
         One word, for counting.
-    code : int
-        Of HTTP.
     """
 
-    def __init__(self, message: str, reason: str, code: int = 422) -> None:
+    def __init__(self, message: str, reason: str) -> None:
         super().__init__(message[:LONGEST])
-        self.reason, self.code = reason, code
+        self.reason = reason
 
 
 class Decoder:
@@ -54,7 +52,8 @@ class Decoder:
             raise MissingExtra("msgspec", "deliver") from None
         self.schema, self.most_rows = schema, most_rows
         self._errors = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-        many = Annotated[list[_row_type(schema)], msgspec.Meta(min_length=1)]  # type: ignore[misc]
+        row = _row_type(schema)
+        many = Annotated[list[row], msgspec.Meta(min_length=1)]  # type: ignore[valid-type]
         request = msgspec.defstruct("Request", [("rows", many)], forbid_unknown_fields=True)
         vertex = msgspec.defstruct("Instances", [("instances", many), ("parameters", Any, None)])
         self._decoders = {
@@ -76,7 +75,7 @@ class Decoder:
         rows = getattr(self._decoded(body, key), key)
         if len(rows) > self.most_rows:
             told = f"a request may have {self.most_rows} rows at most"
-            raise Invalid(told, "too_many_rows", 413)
+            raise Invalid(told, "too_many_rows")
         check_keys(body, 1 + len(rows) * self._colons)
         return self._read(rows), len(rows)
 

@@ -6,15 +6,22 @@ from typing import Any
 
 from manumatic.deliver.schema import Column, Schema
 from manumatic.deliver.serve.gate import Limits
+from manumatic.deliver.serve.inference_protocol import DATATYPES
 from manumatic.deliver.serve.service import Service
 
 JSON_TYPES = {"number": "number", "duration": "number", "integer": "integer", "boolean": "boolean"}
 ERRORS = {
+    "400": "This is no HTTP, or it ended too early.",
     "401": "The token is missing or wrong.",
-    "413": "More bytes or rows than one request may have.",
-    "422": "A cell is not as the schema says; the message names row and column.",
+    "413": "More bytes than one request may have.",
+    "422": "A cell is not as the schema says, or there are too many rows; the message says where.",
     "429": "Too many rows are waiting.",
     "504": "No answer in time.",
+}
+TENSORS = {
+    "type": "object",
+    "properties": {"model_name": {"type": "string"}, "outputs": {"type": "array"}},
+    "required": ["model_name", "model_version", "outputs"],
 }
 
 
@@ -52,16 +59,21 @@ def _cell(column: Column) -> dict[str, Any]:
     if column.kind == "date":
         told["format"] = "date-time"
     if column.kind == "word" and column.categories is not None:
-        words = [word for word in column.categories if word is not None]
-        others = [w for w in words if not isinstance(w, str)]
-        if others:
-            told["type"] = ["string", "number"] + (["null"] if column.nullable else [])
-        if not column.unseen:
-            told["enum"] = words + ([None] if column.nullable else [])
+        told |= _words(column, [None] if column.nullable else [])
     if column.low is not None and column.kind != "boolean":
         told["description"] = f"seen from {column.low} to {column.high}"
     if column.example is not None:
         told["example"] = column.example
+    return told
+
+
+def _words(column: Column, none: list[None]) -> dict[str, Any]:
+    words = [word for word in column.categories or () if word is not None]
+    told: dict[str, Any] = {}
+    if not all(isinstance(word, str) for word in words):
+        told["type"] = ["string", "number", *("null" for _ in none)]
+    if not column.unseen:
+        told["enum"] = words + none
     return told
 
 
@@ -121,7 +133,6 @@ def openapi(service: Service, limits: Limits, token: bool) -> dict[str, Any]:
         "properties": {"predictions": {"type": "array"}, "model": {"type": "string"}},
         "required": ["predictions", "model"],
     }
-    tensors = {"type": "object", "properties": {"inputs": {"type": "array"}}}
     paths: dict[str, Any] = {
         path: {"post": _operation(said, body, answer)}
         for path, said in (
@@ -131,9 +142,11 @@ def openapi(service: Service, limits: Limits, token: bool) -> dict[str, Any]:
         )
     }
     paths["/v2/models/{name}/infer"] = {
-        "post": _operation("The Open Inference Protocol, version 2", tensors, {"type": "object"})
+        "post": _operation("The Open Inference Protocol, version 2", _tensors(schema), TENSORS)
         | {"parameters": [_name_of(service)]}
     }
+    responses = paths["/v2/models/{name}/infer"]["post"]["responses"]
+    responses["404"] = responses["422"] | {"description": "No model of this name."}
     for path, said in {
         "/livez": "The process answers",
         "/readyz": "It takes requests",
@@ -150,6 +163,36 @@ def openapi(service: Service, limits: Limits, token: bool) -> dict[str, Any]:
         found["components"] = {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
         found["security"] = [{"token": []}]
     return found
+
+
+def _tensors(schema: Schema) -> dict[str, Any]:
+    """A request of the Open Inference Protocol; that shape and data must fit, no schema can say."""
+    if schema.form == "table":
+        names = schema.names
+    else:
+        names = ["text" if schema.form == "text" else "X"]
+    tensor = {
+        "type": "object",
+        "properties": {
+            "name": {"enum": names},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1},
+            "datatype": {"enum": list(DATATYPES)},
+            "data": {"type": "array"},
+        },
+        "required": ["name", "shape", "datatype", "data"],
+    }
+    inputs = {"type": "array", "items": tensor, "minItems": len(names), "maxItems": len(names)}
+    known = {"enum": [output.name for output in schema.outputs]}
+    output = {"type": "object", "properties": {"name": known}, "required": ["name"]}
+    return {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "inputs": inputs,
+            "outputs": {"type": "array", "items": output},
+        },
+        "required": ["inputs"],
+    }
 
 
 def _name_of(service: Service) -> dict[str, Any]:

@@ -111,7 +111,7 @@ class Gate:
                 self.metrics.nonfinite.inc()
             else:
                 self.metrics.invalid.labels(error.reason).inc()
-            code, said = error.code, str(error)
+            code, said = 422, str(error)
         except Refused as error:
             code, said, headers = error.code, str(error), error.headers
         except Busy:

@@ -1,16 +1,24 @@
 """The Open Inference Protocol, version 2: tensors by name, as KServe and Triton speak it."""
 
-__all__ = ["decode_tensors", "encode_tensors", "metadata"]
+__all__ = ["DATATYPES", "decode_tensors", "encode_tensors", "metadata", "told_back", "wanted_of"]
 
 import math
 from typing import Any
 
 import numpy as np
 
-from manumatic.deliver.schema import Column, Schema
+from manumatic.deliver.schema import Column, Output, Schema
 from manumatic.deliver.serve.decode import Invalid
 
-FLOATS, WHOLE = {"FP64": "float64", "FP32": "float32"}, ("INT", "UINT")
+FLOATS = ("FP64", "FP32", "FP16")
+WHOLE = tuple(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
+TYPES: dict[Any, tuple[type, ...]] = {
+    **dict.fromkeys(FLOATS, (int, float, type(None))),
+    **dict.fromkeys(WHOLE, (int,)),
+    "BOOL": (bool,),
+    "BYTES": (str, type(None)),
+}
+DATATYPES = tuple(TYPES)
 OF_KIND = {"integer": "INT64", "boolean": "BOOL", "word": "BYTES", "date": "BYTES"}
 OF_DTYPE = {"f": "FP64", "i": "INT64", "u": "UINT64", "b": "BOOL"}
 
@@ -77,7 +85,7 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(type(n) is int and n >= 0 for n in value)
 
 
-def _tensor(one: dict[str, Any], place: int) -> np.ndarray:
+def _tensor(one: dict[Any, Any], place: int) -> np.ndarray:
     shape: Any = one.get("shape")
     datatype, data = one.get("datatype"), one.get("data")
     where = f"inputs[{place}]"
@@ -87,24 +95,13 @@ def _tensor(one: dict[str, Any], place: int) -> np.ndarray:
     _flatten(data, flat, 0, where)
     if len(flat) != math.prod(shape):
         raise Invalid(f"{where}: data has not as many values as the shape says", "malformed")
-    if datatype == "BYTES":
-        if not all(value is None or isinstance(value, str) for value in flat):
-            raise Invalid(f"{where}: BYTES must be text", "value")
-        return _shaped(flat, object, shape)
-    if datatype == "BOOL":
-        kinds: tuple[type, ...] = (bool,)
-    elif not isinstance(datatype, str):
-        raise Invalid(f"{where}: expected a datatype", "malformed")
-    elif datatype in FLOATS:
-        kinds = (int, float, type(None))
-    elif datatype.startswith(WHOLE):
-        kinds = (int,)
-    else:
-        raise Invalid(f"{where}: an unknown datatype", "malformed")
-    if not all(type(value) in kinds for value in flat):
+    if datatype not in DATATYPES:
+        raise Invalid(f"{where}: expected a datatype of {', '.join(DATATYPES)}", "malformed")
+    if not all(type(value) in TYPES[datatype] for value in flat):
         raise Invalid(f"{where}: a value is not of the datatype", "value")
+    dtype = {"BYTES": object, "BOOL": bool}.get(str(datatype), np.float64)
     try:
-        return _shaped(flat, bool if datatype == "BOOL" else np.float64, shape)
+        return _shaped(flat, dtype, shape)
     except OverflowError:
         raise Invalid(f"{where}: a value is too large", "value") from None
 
@@ -135,20 +132,64 @@ def _column(values: np.ndarray, column: Column | None, name: str) -> Any:
     return flat if column is None or flat.dtype.kind == "f" else flat.tolist()
 
 
+def told_back(request: dict[str, Any]) -> dict[str, str]:
+    """The ``id`` of a request, which its answer carries, too.
+
+    Parameters
+    ----------
+    request : dict
+
+    Raises
+    ------
+    Invalid
+        It is no text.
+    """
+    if "id" not in request:
+        return {}
+    if not isinstance(request["id"], str):
+        raise Invalid("id must be text", "malformed")
+    return {"id": request["id"]}
+
+
+def wanted_of(schema: Schema, request: dict[str, Any]) -> list[Output]:
+    """The outputs that a request asks for: all where it names none.
+
+    Parameters
+    ----------
+    schema : Schema
+    request : dict
+
+    Raises
+    ------
+    Invalid
+        There is none of this name.
+    """
+    asked, known = request.get("outputs", []), {output.name: output for output in schema.outputs}
+    if not isinstance(asked, list):
+        raise Invalid("outputs must be a list", "malformed")
+    found = []
+    for place, one in enumerate(asked):
+        name = one.get("name") if isinstance(one, dict) else None
+        if not isinstance(name, str) or name not in known:
+            raise Invalid(f"outputs[{place}]: expected one of {', '.join(known)}", "malformed")
+        found.append(known[name])
+    return found or schema.outputs
+
+
 def encode_tensors(
-    schema: Schema, outputs: dict[str, np.ndarray], about: dict[str, Any]
+    wanted: list[Output], outputs: dict[str, np.ndarray], about: dict[str, Any]
 ) -> dict[str, Any]:
     """Outputs → the response.
 
     Parameters
     ----------
-    schema : Schema
+    wanted : list of Output
     outputs : dict of str to ndarray
     about : dict
         ``model_name``, ``model_version``, and the ``id`` of the request if there was one.
     """
     told = []
-    for output in schema.outputs:
+    for output in wanted:
         values = outputs[output.name]
         datatype = OF_DTYPE.get(values.dtype.kind, "BYTES")
         flat = values.ravel().tolist()

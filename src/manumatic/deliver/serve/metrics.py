@@ -1,6 +1,6 @@
 """What a server counts, in the words of Prometheus: requests, seconds, batches, drift."""
 
-__all__ = ["Metrics"]
+__all__ = ["Metrics", "Watch"]
 
 import math
 import threading

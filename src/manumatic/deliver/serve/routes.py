@@ -10,9 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from manumatic.deliver.serve.decode import answer_of
+from manumatic.deliver.serve.decode import Invalid, answer_of
 from manumatic.deliver.serve.gate import Gate, Handler, Refused
-from manumatic.deliver.serve.inference_protocol import decode_tensors, encode_tensors, metadata
+from manumatic.deliver.serve.inference_protocol import (
+    decode_tensors,
+    encode_tensors,
+    metadata,
+    told_back,
+    wanted_of,
+)
 from manumatic.deliver.serve.service import Service
 
 LARGE = 200_000  # bytes; to read more takes milliseconds, and others wait
@@ -59,14 +65,13 @@ class Answers:
         body, model = await self.gate.body(request), self.service.model
         asked = model.decode.tensors(body)
         feeds = model.decode.feeds(decode_tensors(model.schema, asked))
+        about = {"model_name": name, "model_version": model.digest} | told_back(asked)
+        wanted = wanted_of(model.schema, asked)
         rows = len(next(iter(feeds.values())))
         if rows > self.gate.limits.rows:
-            raise Refused(413, f"a request may have {self.gate.limits.rows} rows at most")
-        outputs = await model.answer(feeds, rows)
-        about = {"model_name": name, "model_version": model.digest}
-        if isinstance(asked.get("id"), str):
-            about["id"] = asked["id"]
-        return encode_tensors(model.schema, outputs, about)
+            told = f"a request may have {self.gate.limits.rows} rows at most"
+            raise Invalid(told, "too_many_rows")
+        return encode_tensors(wanted, await model.answer(feeds, rows), about)
 
 
 class About:
