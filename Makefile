@@ -15,7 +15,7 @@ test: .venv/dev         ## the quick tests, the examples in the docstrings among
 	$(BIN)/pytest -q -n auto
 
 slow: .venv/dev         ## the tests that take longer
-	$(BIN)/pytest -q -m "slow and not gpu"
+	$(BIN)/pytest -q -n auto -m "slow and not gpu"
 
 check: .venv/dev        ## format, lint, types, layers, budgets and words
 	$(BIN)/ruff format --check

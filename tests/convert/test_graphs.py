@@ -24,16 +24,17 @@ LONELY = ("SparsePCA", "MiniBatchSparsePCA")  # scikit-learn gives one row witho
 
 
 def runs() -> list:
-    """Each case once, and the first of each class on all kinds of rows that need other graphs."""
+    """The first case of each class, and of each of its kinds of rows that needs another graph."""
     seen: set[tuple[str, str]] = set()
     found = []
     for family, cases in all_cases().items():
         for case in cases:
             name = type(case.estimator).__name__
-            for place, kind in enumerate(case.kinds):
-                if place == 0 or (kind in OTHER_GRAPHS and (name, kind) not in seen):
+            for kind in case.kinds:
+                graph = (name, kind if kind in OTHER_GRAPHS else "")
+                if graph not in seen:
                     found.append(pytest.param(case, kind, id=f"{family}-{case}-{kind}"))
-                seen.add((name, kind))
+                seen.add(graph)
     return found
 
 

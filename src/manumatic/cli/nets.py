@@ -1,13 +1,14 @@
-"""Networks from the user's own files."""
+"""Networks that a command line asks for, from the user's own files too."""
 
-__all__ = ["load_net"]
+__all__ = ["add_net_arguments", "load_net", "open_net"]
 
+import argparse
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from manumatic.cli.table import UsageError
+from manumatic.cli.table import READS, UsageError, read_table, wanted_target
 from manumatic.errors import nearest
 
 
@@ -35,3 +36,64 @@ def load_net(place: str) -> tuple[str, Any]:
             f"--net {place}: {file} has no {name!r}.{nearest(name, known)} It has {known}"
         )
     return name, getattr(found, name)
+
+
+def add_net_arguments(parser: argparse.ArgumentParser, out: str) -> None:
+    """A table, its target, a network, and a file to write.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    out : str
+        The file, where none is named.
+    """
+    parser.add_argument("data", help=READS)
+    parser.add_argument("-t", "--target", metavar="NAME", help="the column to predict")
+    parser.add_argument("-o", "--out", default=out, metavar="FILE", help=f"default: {out}")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--model", default="auto", help="auto, linear, mlp, table or cnn")
+    which.add_argument("--net", metavar="FILE.py:NAME", help="your own torch.nn.Module")
+    parser.add_argument("--epochs", type=int, help="default: chosen for the number of rows")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--force", action="store_true", help="overwrite the file")
+
+
+def open_net(arguments: argparse.Namespace, verbose: int = 0) -> tuple[Any, Any, list[str]]:
+    """The estimator that those arguments ask for, the problem, and notes about the data.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Of :func:`add_net_arguments`.
+    verbose : int
+        Of the estimator.
+
+    Returns
+    -------
+    net : Classifier or Regressor
+        Not fitted.
+    problem : Problem
+        Its ``X`` and ``labels`` are what to fit on.
+    notes : list of str
+
+    Raises
+    ------
+    UsageError
+        The file to write exists, or the target is missing.
+    """
+    out = Path(arguments.out)
+    if out.exists() and not arguments.force:
+        raise UsageError(f"{out} exists; --force overwrites it")
+    X, y, notes = read_table(arguments.data)
+    target = wanted_target(X, arguments.target, arguments.data) if y is None else None
+
+    from manumatic.compare.problem import open_problem
+    from manumatic.gears.automatic import Classifier, Regressor
+    from manumatic.parts.components import Loop
+
+    problem = open_problem(X, y, target=target)
+    kind = Classifier if problem.is_classification else Regressor
+    model: Any = load_net(arguments.net)[1] if arguments.net else arguments.model
+    loop = "auto" if arguments.epochs is None else Loop(epochs=arguments.epochs)
+    net = kind(model, loop=loop, random_state=arguments.seed, verbose=verbose)
+    return net, problem, [problem.describe(), *notes, *problem.notes]

@@ -157,8 +157,7 @@ def _expm1(x: Value) -> Value:
 
 
 def _sinh(x: Value) -> Value:
-    less = _expm1(x)
-    return (less + less / x.exp()) * 0.5
+    return (_expm1(x) - _expm1(x * -1.0)) * 0.5
 
 
 FORMULAS: dict[str, Callable[[Value], Value]] = {
