@@ -33,7 +33,7 @@ def main() -> None:
     models = {
         "logistic regression": make_pipeline(StandardScaler(), LogisticRegression()),
         "neural network": make_pipeline(
-            StandardScaler(), MLPClassifier(64, max_iter=100, tol=1e-3, random_state=0)
+            StandardScaler(), MLPClassifier(64, early_stopping=True, random_state=0)
         ),
         "gradient boosting": HistGradientBoostingClassifier(random_state=0),
         "random forest": RandomForestClassifier(100, random_state=0),

@@ -113,6 +113,7 @@ def converts(
     >>> from sklearn.base import BaseEstimator, TransformerMixin
     >>> class Doubled(TransformerMixin, BaseEstimator):
     ...     def fit(self, X, y=None):
+    ...         self.n_features_in_ = len(X[0])
     ...         return self
     ...     def transform(self, X):
     ...         return 2 * X

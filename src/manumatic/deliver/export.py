@@ -110,7 +110,8 @@ def _torchscript(estimator: Any, module: Converted) -> tuple[bytes, Any]:
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is deprecated, and somebody asked for it
-        torch.jit.save(torch.jit.trace(Outputs(module).eval(), rows), file)
+        traced = torch.jit.trace(Outputs(module).eval(), rows)  # manumatic: ignore[MM001]
+        torch.jit.save(traced, file)
         file.seek(0)
         again = torch.jit.load(file)
     return file.getvalue(), _by_tensor(module, again)
