@@ -1,12 +1,17 @@
 """Files of other worlds say what the estimator says, or they are not written."""
 
 import numpy as np
+import onnx
 import onnxruntime
 import pandas as pd
 import pytest
 import torch
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -15,8 +20,6 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 import manumatic as mm
 from manumatic.deliver.export import FORMATS
 from manumatic.deliver.graph import onnx_graph
-
-pytest.importorskip("onnxscript")
 
 
 def flats(n=120, seed=0):
@@ -139,3 +142,12 @@ def test_words_that_are_the_same_as_text_have_no_graph():
     fitted = OneHotEncoder().fit(np.array([["None"], [None], ["Ulm"]], dtype=object))
     with pytest.raises(mm.ConvertError, match="the column '0' has words that are the same"):
         onnx_graph(fitted)
+
+
+def test_trees_are_walked_once_for_label_and_probability():
+    frame, rent = flats()
+    forest = RandomForestClassifier(5, random_state=0)
+    graph = onnx_graph(forest.fit(frame[["size"]].fillna(0).to_numpy(), rent > 750))
+    nodes = [node.op_type for node in onnx.load_from_string(graph).graph.node]
+    assert nodes.count("TreeEnsemble") == 1
+    assert "GatherND" not in nodes

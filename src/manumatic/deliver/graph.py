@@ -61,10 +61,13 @@ def onnx_graph(estimator: Any) -> bytes:
         import onnx
         import onnx_ir
         import onnxscript  # noqa: F401 (torch's exporter wants it)
+        from onnx_ir.passes.common import CommonSubexpressionEliminationPass
     except ImportError:
         raise MissingExtra("onnx and onnxscript", "deliver") from None
     module = estimator if isinstance(estimator, Converted) else to_torch(estimator)
     model = _export(module).model
+    # label and probability are asked for one by one, and need the same trees
+    model = CommonSubexpressionEliminationPass(size_limit=2**31)(model).model
     _read_words(model.graph, module.border)
     _write_words(model.graph, module)
     _tidy(model, {*_example(module.border), *outputs_of(module)})
@@ -144,7 +147,7 @@ class Outputs(nn.Module):
         for method in self.methods:
             given = self.module.net.call(method, x)
             if method == "predict" and self.numeric:
-                given = self.labels[given]
+                given = self.labels.index_select(0, given)
             found += given if isinstance(given, list) else [given]
         return tuple(found)
 
