@@ -196,9 +196,9 @@ def agrees(case: Case, kind: str, name: str) -> tuple[Parity, Parity, Converted]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's, of solvers that stop early
         fitted = clone(case.estimator).fit(X, y)
-    module = to_torch(fitted)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of log(0), on both sides
+        warnings.simplefilter("ignore")  # of log(0) on both sides, and of near-singular matrices
+        module = to_torch(fitted)
         found = parity(fitted, module, held, case.double).require()
         rough = parity(fitted, to_torch(fitted).float(), held, case.single)
     for one in rough.differences:

@@ -123,6 +123,8 @@ SKLEARN_PARTS = frozenset(
             )
             for bits in (32, 64)
         ),
+        "sklearn.impute._iterative.IterativeImputer",
+        "sklearn.impute._iterative._ImputerTriplet",
         "sklearn.metrics._classification.accuracy_score",
         "sklearn.metrics._classification.balanced_accuracy_score",
         "sklearn.metrics._classification.f1_score",
