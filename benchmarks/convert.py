@@ -46,7 +46,8 @@ from table import environment, markdown, refresh
 
 from manumatic.convert.module import to_torch
 from manumatic.deliver.graph import onnx_graph
-from manumatic.deliver.session import feeds, open_session
+from manumatic.deliver.runtime import open_session
+from manumatic.deliver.session import feeds
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 PACKAGES = ("manumatic", "torch", "scikit-learn", "onnxruntime", "skl2onnx", "hummingbird-ml")

@@ -12,9 +12,7 @@ from manumatic.convert.functions import SAME_NAME
 from manumatic.convert.module import Converted, to_torch
 from manumatic.convert.parity import parity
 from manumatic.deliver.graph import onnx_graph, outputs_of
-from manumatic.deliver.no_graph import NO_GRAPH
 from manumatic.deliver.session import Session
-from manumatic.errors import ConvertError
 
 OTHER_GRAPHS = {  # kinds of rows and targets that change what a graph has to do
     *("binary", "labels", "targets", "categories", "counts"),
@@ -56,10 +54,6 @@ def test_every_class_has_a_graph(case: Case, kind: str) -> None:
     fitted, held = fitted_on(case, kind)
     module = to_torch(fitted)
     name = type(fitted).__name__
-    if name in NO_GRAPH:
-        with pytest.raises(ConvertError):
-            onnx_graph(module)
-        return
     session, methods = session_of(module), tuple(dict.fromkeys(outputs_of(module).values()))
     assert methods
     for rows in (held[:2], held) if name in LONELY else (held[:1], held[:2], held):

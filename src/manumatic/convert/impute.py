@@ -68,7 +68,7 @@ class Imputer(Transformer):
 
     def fill(self, x: Tensor) -> Tensor:
         """Columns (n, kept)."""
-        raise NotImplementedError
+        raise NotImplementedError  # a subclass says what stands in the holes
 
 
 class Filled(Imputer):

@@ -131,7 +131,7 @@ class RestOrOne(Classifier):
         self.parts = nn.ModuleList(parts)
 
     def _likely(self, x: Tensor) -> Tensor:
-        return torch.stack([part.likely(x) for part in self.parts], 1)  # type: ignore[operator]
+        return torch.stack([part.likely(x) for part in self.parts], 1)  # type: ignore[operator] # a ModuleList forgets kinds
 
     def forward(self, x: Tensor) -> Tensor:
         """Logarithms of the probabilities (n, k); (0, their difference) of two."""
@@ -176,7 +176,7 @@ class OneOnOne(Classifier):
         clear = [torch.zeros_like(x[:, 0]) for _ in range(k)]
         pairs = [(i, j) for i in range(k) for j in range(i + 1, k)]
         for (i, j), part in zip(pairs, self.parts, strict=True):
-            likely, won = part.likely(x), (part(x) > 0).to(x.dtype)  # type: ignore[operator]
+            likely, won = part.likely(x), (part(x) > 0).to(x.dtype)  # type: ignore[operator] # as above
             votes[i], votes[j] = votes[i] + 1 - won, votes[j] + won
             clear[i], clear[j] = clear[i] - likely, clear[j] + likely
         sums = torch.stack(clear, 1)

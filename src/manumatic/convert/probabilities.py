@@ -91,7 +91,7 @@ class ByProbability(Classifier):
 
     def predict_proba(self, x: Tensor) -> Tensor:
         """Probabilities (n, k)."""
-        raise NotImplementedError
+        raise NotImplementedError  # a subclass computes them
 
     def predict(self, x: Tensor) -> Tensor:
         """Numbers of the labels (n,), int64."""

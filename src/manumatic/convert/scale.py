@@ -78,6 +78,7 @@ class Bounded(Transformer):
     """
 
     methods = BOTH
+    body: Transformer
     bounds: Tensor
 
     def __init__(self, scaler: Transformer, bounds: Tensor) -> None:
@@ -90,7 +91,7 @@ class Bounded(Transformer):
 
     def inverse_transform(self, x: Tensor) -> Tensor:
         """Back to the units of the columns."""
-        found: Tensor = self.body.call("inverse_transform", x)  # type: ignore[operator]
+        found: Tensor = self.body.call("inverse_transform", x)
         return found
 
 

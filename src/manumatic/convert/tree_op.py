@@ -67,11 +67,11 @@ class Ensemble(nn.Module):
 
     def plain(self, x: Tensor) -> Tensor:
         """Sums (n, outputs), in PyTorch's own operations."""
-        raise NotImplementedError
+        raise NotImplementedError  # exact and soft trees walk differently
 
     def columns(self, x: Tensor) -> Tensor:
         """What nodes compare (n, features · kinds)."""
-        raise NotImplementedError
+        raise NotImplementedError  # exact and soft trees walk differently
 
     def lowered(self, x: Tensor) -> Tensor:
         """Sums (n, outputs), by the operator where a graph for ONNX is being drawn."""

@@ -16,12 +16,10 @@ import torch
 from manumatic.convert.module import Converted, to_torch
 from manumatic.convert.parity import Parity, parity
 from manumatic.deliver.graph import Outputs, onnx_graph, outputs_of
-from manumatic.deliver.probes import probe_rows
+from manumatic.deliver.probes import BATCHES, probe_rows
 from manumatic.deliver.session import Session, Told
 from manumatic.errors import ComponentError
 from manumatic.files import write_whole
-
-BATCHES = (1, 2, 33)  # rows at a time: the sizes at which exporters have gone wrong
 
 
 def export(estimator: Any, path: str | Path, X: Any = None, *, allowed: float = 1e-6) -> Parity:

@@ -1,6 +1,6 @@
 """Rows to try a model on when nobody gives any: numbers of all sizes, all words, and the edges."""
 
-__all__ = ["probe_rows"]
+__all__ = ["BATCHES", "probe_rows"]
 
 import warnings
 from typing import Any
@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from manumatic.convert.module import Converted
+from manumatic.deliver.rows import STRANGER
 
-STRANGER = "a word that nobody knows"
+BATCHES = (1, 2, 33)  # rows at a time: the sizes at which exporters have gone wrong
 METHODS = ("predict", "transform")
 
 

@@ -1,6 +1,6 @@
 """Rows of any kind → the inputs of a graph, by the schema alone: no pandas, scikit-learn, torch."""
 
-__all__ = ["cells_of", "feed_of", "feeds_of"]
+__all__ = ["STRANGER", "cells_of", "feed_of", "feeds_of"]
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence

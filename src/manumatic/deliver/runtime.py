@@ -1,6 +1,6 @@
 """Tier 1: a bundle served by its ONNX graph and its schema; neither torch nor scikit-learn."""
 
-__all__ = ["Graph", "Runtime"]
+__all__ = ["Graph", "Runtime", "open_session"]
 
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,8 @@ class Graph:
 
     def __init__(self, graph: bytes, schema: Schema, threads: int = 1) -> None:
         self.schema = schema
-        self.session = _open(graph, threads)
+        check_graph(graph)
+        self.session = open_session(graph, threads)
         self.inputs = _matching(self.session, schema)
         self.outputs = [output.name for output in schema.outputs]
 
@@ -175,8 +176,23 @@ class Graph:
         }
 
 
-def _open(graph: bytes, threads: int) -> Any:
-    check_graph(graph)
+def open_session(graph: bytes, threads: int = 1) -> Any:
+    """An ``onnxruntime.InferenceSession``.
+
+    Parameters
+    ----------
+    graph : bytes
+        An ONNX model of somebody who is trusted; ``check_graph`` is for the others.
+    threads : int
+        Small models wait longer for a second thread than they gain.
+
+    Raises
+    ------
+    DataError
+        onnxruntime cannot run it.
+    MissingExtra
+        onnxruntime is not there.
+    """
     try:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as errors

@@ -18,13 +18,13 @@ from manumatic.deliver.bundle import write_bundle, write_json
 from manumatic.deliver.describe import Described, describe
 from manumatic.deliver.golden import TOLERANCE, Mismatch, as_plain, largest_gap
 from manumatic.deliver.graph import onnx_graph, outputs_of
+from manumatic.deliver.probes import BATCHES
 from manumatic.deliver.rebuild import unpack
 from manumatic.deliver.rows import feeds_of
 from manumatic.deliver.runtime import Graph
 from manumatic.deliver.state import Packed, pack
 from manumatic.errors import ComponentError, ConvertError, DataError, MissingExtra
 
-BATCHES = (1, 2, 33)  # sizes at which exporters have gone wrong
 MOST_COMPARED = 1000  # rows of X
 PACKAGES = (
     *("manumatic", "numpy", "onnx", "onnxruntime", "pandas", "safetensors", "scikit-learn"),

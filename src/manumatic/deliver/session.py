@@ -1,6 +1,6 @@
 """Files of other worlds with the methods of the estimator, to compare the two."""
 
-__all__ = ["Session", "Told", "feeds", "open_session"]
+__all__ = ["Session", "Told", "feeds"]
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,9 +10,8 @@ import numpy as np
 from manumatic.convert.border import UNKNOWN
 from manumatic.convert.module import Converted
 from manumatic.deliver.graph import NAMES, is_plain, outputs_of
-from manumatic.errors import MissingExtra
-
-STRANGER = "a word that nobody knows"
+from manumatic.deliver.rows import STRANGER
+from manumatic.deliver.runtime import open_session
 
 
 class Told:
@@ -60,33 +59,6 @@ class Session(Told):
     def __init__(self, graph: bytes, module: Converted) -> None:
         session = open_session(graph)
         super().__init__(module, lambda X: session.run(None, feeds(module, X)))
-
-
-def open_session(graph: bytes) -> Any:
-    """An ``onnxruntime.InferenceSession`` on one thread.
-
-    Parameters
-    ----------
-    graph : bytes
-
-    Raises
-    ------
-    MissingExtra
-        onnxruntime is not there.
-    """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingExtra("onnxruntime", "deliver") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # small models wait longer for a second thread than they gain
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
-        graph,
-        options,
-        providers=["CPUExecutionProvider"],
-        disabled_optimizers=["MatMulScaleFusion"],  # it rounds the scale to float32
-    )
 
 
 def feeds(module: Converted, X: Any) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from manumatic.deliver.rows import STRANGER
 from manumatic.deliver.schema import Column, Schema
 from manumatic.errors import MissingExtra
 
@@ -16,7 +17,6 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 MOST_COLUMNS = 200  # that have labels of their own
 MOST_ROWS = 512  # that wait to be counted
-STRANGER = "\x00"  # how a word that nobody knows begins
 
 
 class Metrics:
@@ -147,7 +147,8 @@ class Watch:
         if isinstance(places, dict):
             for word, count in found.items():
                 self._seen[column.name][places.get(word, len(shares) - 1)] += count
-        return missing, sum(n for word, n in found.items() if word.startswith(STRANGER))
+        # no known word begins as this one does
+        return missing, sum(n for word, n in found.items() if word.startswith(STRANGER[0]))
 
     def drift(self) -> dict[str, float]:
         """The index of each column that a hundred values were seen of."""
