@@ -7,6 +7,7 @@ something needs them.
 
 __all__ = [
     "Autoencoder",
+    "Checkpoint",
     "Classifier",
     "Comparison",
     "ComponentError",
@@ -100,6 +101,7 @@ if TYPE_CHECKING:
     from manumatic.inspection.sweep import sweep as sweep
     from manumatic.inspection.trajectory import WeightTrajectoryDisplay as WeightTrajectoryDisplay
     from manumatic.model_selection.ensemble import Ensemble as Ensemble
+    from manumatic.parts.components import Checkpoint as Checkpoint
     from manumatic.parts.components import Data as Data
     from manumatic.parts.components import Loop as Loop
     from manumatic.parts.components import Loss as Loss
@@ -122,6 +124,7 @@ HOME = {
     "Comparison": "manumatic.compare.contest",
     "ComponentError": "manumatic.errors",
     "ConvertError": "manumatic.errors",
+    "Checkpoint": "manumatic.parts.components",
     "Data": "manumatic.parts.components",
     "DataError": "manumatic.errors",
     "DivergedError": "manumatic.errors",

@@ -13,7 +13,7 @@ import torch
 from nets_of_users import Normed
 
 import manumatic as mm
-from manumatic.errors import DataError
+from manumatic.errors import ComponentError, DataError
 
 HERE = Path(__file__).parent
 X = np.random.default_rng(0).normal(size=(90, 4))
@@ -24,7 +24,9 @@ def net(path=None, **changes):
     given = {
         "data": mm.Data(batch_size=16),
         "optimizer": mm.Optimizer("adam", lr=0.01, schedule="cosine"),
-        "loop": mm.Loop(6, keep="best", ema=0.9, checkpoint=path, every=0, resume=path is not None),
+        "loop": mm.Loop(
+            6, keep="best", ema=0.9, checkpoint=path and mm.Checkpoint(path, 0, resume=True)
+        ),
     }
     return mm.Regressor(Normed, random_state=4, **(given | changes))
 
@@ -117,7 +119,7 @@ def test_what_is_finished_is_not_trained_again(tmp_path):
 
 def test_a_file_is_written_no_more_often_than_asked(tmp_path):
     path = tmp_path / "run.pt"
-    rare = mm.Loop(6, checkpoint=path, every=3600)
+    rare = mm.Loop(6, checkpoint=mm.Checkpoint(path, every=3600))
     training = net(loop=rare).manual(X, Y)
     training.run(epochs=5)
     assert not path.exists()
@@ -127,7 +129,7 @@ def test_a_file_is_written_no_more_often_than_asked(tmp_path):
 
 def test_without_resume_a_run_starts_afresh(tmp_path):
     path = tmp_path / "deep" / "run.pt"
-    once = mm.Loop(6, keep="best", ema=0.9, checkpoint=path, every=0)
+    once = mm.Loop(6, keep="best", ema=0.9, checkpoint=mm.Checkpoint(path, every=0))
     first = net(loop=once).fit(X, Y)
     assert path.exists(), "its folder is made"
     assert same(net(loop=once).fit(X, Y).model_.state_dict(), first.model_.state_dict())
@@ -218,3 +220,9 @@ def test_saving_by_hand(tmp_path):
     going_on = net().manual(X, Y).load(tmp_path / "run.pt").run()
     assert same(going_on.model.state_dict(), net().fit(X, Y).model_.state_dict())
     assert going_on.state.history == net().fit(X, Y).history_
+
+
+def test_seconds_between_checkpoints_that_make_no_sense(tmp_path):
+    never = mm.Loop(6, checkpoint=mm.Checkpoint(tmp_path / "run.pt", every=-1))
+    with pytest.raises(ComponentError, match=r"every=.* must be .*-1"):
+        net(loop=never).fit(X, Y)

@@ -366,7 +366,8 @@ def test_a_part_that_cannot_be_leaves_the_old_one(name):
         {"ema": 2},
         {"ema": "x"},
         {"precision": "fp8"},
-        {"every": -1},
+        {"time": 0},
+        {"step": "mine"},
     ],
     ids=str,
 )
@@ -374,11 +375,6 @@ def test_a_loop_that_makes_no_sense(bad):
     [(name, value)] = bad.items()
     with pytest.raises(ComponentError, match=f"{name}.* must be .*{value!r}"):
         batched(loop=mm.Loop(**({"epochs": 2} | bad))).fit(*rows())
-
-
-def test_going_on_from_no_file():
-    with pytest.raises(ComponentError, match="resume=True"):
-        batched(loop=mm.Loop(2, resume=True)).fit(*rows())
 
 
 # --- and back ------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from manumatic.inspection.learning_rate import LearningRateDisplay
 from manumatic.inspection.range_test import Probe, RangeTest, rate_that_leaves
 from manumatic.inspection.rates import Run, with_verdicts
 from manumatic.inspection.sweep import sweep
-from manumatic.parts.components import Data, Loop, Optimizer
+from manumatic.parts.components import Checkpoint, Data, Loop, Optimizer
 from manumatic.show.lines import frame_for, range_chart, rates_chart
 
 RATES = [0.1, 0.01, 0.001]
@@ -105,7 +105,9 @@ def test_each_rate_trains_as_the_net_itself_would(hours, three):
 def test_the_net_is_neither_fitted_nor_changed(hours, tmp_path):
     start = nn.Linear(1, 1)
     path = tmp_path / "run.pt"
-    net = tutorial(loop=Loop(epochs=3, checkpoint=path, every=0), random_state=None, verbose=1)
+    net = tutorial(
+        loop=Loop(epochs=3, checkpoint=Checkpoint(path, every=0)), random_state=None, verbose=1
+    )
     net.model = start
     before, told = copy.deepcopy(start.state_dict()), repr(net)
     state = torch.get_rng_state()

@@ -230,9 +230,9 @@ def _build(
     training = Training(parts, found.valid, Link("identity"), facts, State(rng))
     fit_loss(training, specs.loss)
     parts["optimizer"] = build_optimizer(optimizer, model)
-    checkpoint = found.loop.checkpoint
-    if found.loop.resume and checkpoint is not None and Path(checkpoint).exists():
-        training.load(checkpoint)
+    saves = found.loop.saves
+    if saves is not None and saves.resume and Path(saves.path).exists():
+        training.load(saves.path)
     return training
 
 

@@ -38,10 +38,9 @@ def note(training: Any, step: Step | None) -> None:
             training.watcher.first_step(training)
         if step.last:
             _note_epoch(training, step)
-    if loop.checkpoint is not None and (
-        step is None or time.monotonic() - state.saved >= loop.every
-    ):
-        write_checkpoint(training, loop.checkpoint)
+    saves = loop.saves
+    if saves is not None and (step is None or time.monotonic() - state.saved >= saves.every):
+        write_checkpoint(training, saves.path)
 
 
 def _note_epoch(training: Any, step: Step) -> None:

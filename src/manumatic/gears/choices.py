@@ -67,7 +67,7 @@ def check_loop(loop: Loop) -> None:
         "clip_norm": (number, lambda x: x > 0, "a number above 0, or None", True),
         "accumulate": (whole, lambda n: n >= 1, "a whole number, 1 or more", False),
         "ema": (number, lambda x: 0 <= x < 1, "a number from 0 up to 1, or None", True),
-        "every": (number, lambda x: x >= 0, "seconds, 0 or more", False),
+        "time": (number, lambda x: x > 0, "seconds, more than 0, or None", True),
     }
     for name, (kind, will_do, wanted, none_will_do) in rules.items():
         value = getattr(loop, name)
@@ -75,9 +75,15 @@ def check_loop(loop: Loop) -> None:
             continue
         if not isinstance(value, kind) or isinstance(value, bool) or not will_do(value):
             raise ComponentError(f"mm.Loop({name}=...) must be {wanted}; got {value!r}")
-    if loop.resume and loop.checkpoint is None:
+    if loop.step is not None and not callable(loop.step):
         raise ComponentError(
-            "mm.Loop(resume=True) needs the file to go on from; got checkpoint=None"
+            "mm.Loop(step=...) must be a function (model, loss_fn, optimizer, X, *target) that "
+            f"returns the loss, or None; got {loop.step!r}"
+        )
+    saves = loop.saves
+    if saves is not None and not (isinstance(saves.every, number) and saves.every >= 0):
+        raise ComponentError(
+            f"mm.Checkpoint(every=...) must be seconds, 0 or more; got {saves.every!r}"
         )
 
 

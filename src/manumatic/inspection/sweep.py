@@ -289,7 +289,7 @@ def _private(net: Any) -> Any:
     net = clone(net)
     net.set_params(random_state=choose_seed(net.random_state), verbose=0)
     if isinstance(net.loop, Loop):
-        net.set_params(loop__checkpoint=None, loop__resume=False)
+        net.set_params(loop__checkpoint=None)
     if isinstance(net.watch, Watch):
         net.set_params(watch__log=None)
     return net

@@ -6,10 +6,10 @@ so that ``GridSearchCV(net, {"optimizer__lr": [...], "model__hidden": [...]})`` 
 model.py, loss.py, optimizer.py, loop.py.
 """
 
-__all__ = ["Component", "Data", "Loop", "Loss", "Model", "Optimizer"]
+__all__ = ["Checkpoint", "Component", "Data", "Loop", "Loss", "Model", "Optimizer"]
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Self
 
@@ -185,6 +185,30 @@ class Optimizer(Component):
         self.arguments = arguments
 
 
+class Checkpoint(Component):
+    """A file from which an interrupted training goes on exactly.
+
+    Parameters
+    ----------
+    path : path
+        Written atomically while training goes on.
+    every : float
+        Seconds between two checkpoints; 0 writes one after each step.
+    resume : bool
+        Go on from the file where it exists.
+
+    Examples
+    --------
+    >>> Loop(epochs=20, checkpoint=Checkpoint("run.pt", resume=True)).saves.every
+    30.0
+    """
+
+    def __init__(self, path: Any, every: float = 30.0, resume: bool = False) -> None:
+        self.path = path
+        self.every = every
+        self.resume = resume
+
+
 class Loop(Component):
     """How long and how to train.
 
@@ -207,12 +231,14 @@ class Loop(Component):
     ema : float or None
         Decay of an exponential moving average of the weights, 0.999 for example; the average is
         what is kept.
-    checkpoint : path or None
+    checkpoint : path, mm.Checkpoint or None
         A file written atomically while training goes on, from which it can go on exactly.
-    every : float
-        Seconds between two checkpoints; 0 writes one after each step.
-    resume : bool
-        Go on from ``checkpoint`` where it exists.
+    time : float or None
+        Seconds that a fit may take. The number of epochs, and the schedules with it, is cut to what
+        fits, after a trial of a few steps on a copy; at most ``epochs``. None sets no limit.
+    step : callable or None
+        A step of your own in place of forward, loss, backward and update:
+        ``step(model, loss_fn, optimizer, X, *target)`` changes the weights and returns the loss.
 
     Examples
     --------
@@ -230,8 +256,8 @@ class Loop(Component):
         precision: str = "auto",
         ema: float | None = None,
         checkpoint: Any = None,
-        every: float = 30.0,
-        resume: bool = False,
+        time: float | None = None,
+        step: Callable[..., Any] | None = None,
     ) -> None:
         self.epochs = epochs
         self.patience = patience
@@ -241,10 +267,17 @@ class Loop(Component):
         self.precision = precision
         self.ema = ema
         self.checkpoint = checkpoint
-        self.every = every
-        self.resume = resume
+        self.time = time
+        self.step = step
 
     @property
     def uses_validation(self) -> bool:
         """Whether rows held out would change what this loop does."""
         return self.patience is not None or self.keep == "best"
+
+    @property
+    def saves(self) -> Checkpoint | None:
+        """Where and when a checkpoint is written; a path alone is one with the usual settings."""
+        if self.checkpoint is None or isinstance(self.checkpoint, Checkpoint):
+            return self.checkpoint
+        return Checkpoint(self.checkpoint)

