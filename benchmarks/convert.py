@@ -3,6 +3,7 @@
     python benchmarks/convert.py                  # minutes
     python benchmarks/convert.py --quick          # does it run? the numbers mean nothing
     python benchmarks/convert.py --write          # measure, and refresh docs/benchmarks.md
+    python benchmarks/convert.py --peers PYTHON   # Hummingbird lives there
 
 The same rows go in as scikit-learn takes them (arrays; a DataFrame with words for the pipeline) and
 probabilities come out, one thread. Who differs by more than 1e-4 from scikit-learn is marked.
@@ -18,9 +19,10 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
 import functools
-import statistics
+import pickle
+import subprocess
 import sys
-import time
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -29,6 +31,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from convert_peer import numbers as flat
+from convert_peer import seconds
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_classification
 from sklearn.ensemble import (
@@ -50,7 +54,11 @@ from manumatic.deliver.runtime import open_session
 from manumatic.deliver.session import feeds
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-PACKAGES = ("manumatic", "torch", "scikit-learn", "onnxruntime", "skl2onnx", "hummingbird-ml")
+PEER = Path(__file__).with_name("convert_peer.py")
+PACKAGES = ("manumatic", "torch", "scikit-learn", "onnxruntime", "skl2onnx")
+PEER_PACKAGES = ("hummingbird-ml", "torch", "scikit-learn", "onnx")
+PLAIN_CODE = {"cpp.simdlen": 1}  # vectors of look-ups cost a forest a half more
+PART = 1024  # rows at a time: what 100 trees keep of them stays in the cache
 SIZES = (1, 1_000, 100_000)
 SCIKIT, HUMMINGBIRD, SKL2ONNX = "scikit-learn", "Hummingbird", "skl2onnx + onnxruntime"
 EAGER, COMPILED, EXPORTED = "manumatic, eager", "manumatic, compiled", "manumatic, exported"
@@ -119,7 +127,11 @@ def eager(model: Any, rows: Any) -> Predict:
 def _compiled(model: Any) -> tuple[Any, Any]:
     """Compiled once for any number of rows, and once more for a single one."""
     module, method = to_torch(model), _output(model)
-    return module, torch.compile(lambda given: module.net.call(method, given), dynamic=True)
+
+    def call(given: torch.Tensor) -> torch.Tensor:
+        return module.net.call(method, given)
+
+    return module, torch.compile(call, dynamic=True, options=PLAIN_CODE)
 
 
 def compiled(model: Any, rows: Any) -> Predict:
@@ -129,7 +141,7 @@ def compiled(model: Any, rows: Any) -> Predict:
 
     def run() -> Any:
         with torch.inference_mode():
-            return torch.cat([call(part) for part in x.split(8192)])
+            return torch.cat([call(part) for part in x.split(PART)])
 
     return run
 
@@ -159,18 +171,8 @@ def skl2onnx(model: Any, rows: Any) -> Predict:
     return lambda: session.run(None, given)[1]
 
 
-def hummingbird(model: Any, rows: Any) -> Predict:
-    """Hummingbird's module, compiled by TorchScript."""
-    from hummingbird.ml import convert
-
-    single = rows.astype(np.float32)
-    converted = convert(model, "torch.jit", single[:1])
-    return lambda: getattr(converted, _output(model))(single)
-
-
 WHO = {
     SCIKIT: scikit,
-    HUMMINGBIRD: hummingbird,
     SKL2ONNX: skl2onnx,
     EAGER: eager,
     COMPILED: compiled,
@@ -180,19 +182,32 @@ WHO = {
 # --- measuring ------------------------------------------------------------------------------------
 
 
-def seconds(run: Predict, budget: float) -> float:
-    """Median CPU seconds of a call, of as many as the budget allows, three at least."""
-    run()
-    found: list[float] = []
-    while len(found) < 3 or (sum(found) < budget and len(found) < 200):
-        start = time.process_time()
-        run()
-        found.append(time.process_time() - start)
-    return statistics.median(found)
+def cell_of(name: str, model: Any, rows: Any, budget: float) -> tuple[float, np.ndarray]:
+    """CPU seconds of a call, and one number a row."""
+    run = WHO[name](model, rows)
+    said = flat(run())
+    return seconds(run, budget), said
 
 
-def measure(sizes: Sequence[int], names: Sequence[str], only: str, budget: float) -> dict[str, Any]:
-    """CPU microseconds by model, size and name; None where somebody cannot, or is wrong."""
+def hummingbird(python: str, model: Any, rows: Any, budget: float) -> tuple[float, np.ndarray]:
+    """Hummingbird's module, compiled by TorchScript, in a Python of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "given"
+        path.write_bytes(pickle.dumps((model, rows, _output(model))))
+        done = subprocess.run(
+            [python, str(PEER), str(path), str(budget)], capture_output=True, text=True
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip().splitlines()[-1])
+        answer = path.with_suffix(".out").read_bytes()
+        spent, said = pickle.loads(answer)  # noqa: S301 (of our own process)
+    return spent, said
+
+
+def measure(
+    sizes: Sequence[int], names: Sequence[str], only: str, budget: float, peers: str
+) -> dict[str, Any]:
+    """CPU seconds by model, size and name; what went wrong where somebody cannot."""
     found: dict[str, Any] = {}
     for model_name, model, rows in models():
         if only not in model_name:
@@ -200,28 +215,35 @@ def measure(sizes: Sequence[int], names: Sequence[str], only: str, budget: float
         for size in sizes:
             size = min(size, len(rows))
             cell = found.setdefault(model_name, {}).setdefault(size, {})
-            truth = scikit(model, rows[:size])()
+            truth = flat(scikit(model, rows[:size])())
             for name in names:
                 print(model_name, size, name, file=sys.stderr)
+                ask = functools.partial(cell_of, name)
+                if name == HUMMINGBIRD:
+                    ask = functools.partial(hummingbird, peers)
                 try:
-                    run = WHO[name](model, rows[:size])
-                    off = float(np.abs(_numbers(run()) - _numbers(truth)).max())
+                    spent, said = ask(model, rows[:size], budget)
                 except Exception as error:  # noqa: BLE001 (a peer may fail in any way: say so)
                     cell[name] = {"error": f"{type(error).__name__}: {error}"[:200]}
                     print(cell[name]["error"], file=sys.stderr)
                     continue
-                cell[name] = {"seconds": seconds(run, budget), "off": off}
+                cell[name] = {"seconds": spent, "off": float(np.abs(said - truth).max())}
+                print(cell[name], file=sys.stderr)
     return found
 
 
-def _numbers(values: Any) -> np.ndarray:
-    found = np.asarray(values, float)
-    return found[:, 1] if found.ndim == 2 and found.shape[1] == 2 else found.ravel()
+def versions(python: str) -> str:
+    """Of Hummingbird, and of what it runs with."""
+    code = "from importlib.metadata import version as v; "
+    code += f"print(', '.join(f'{{n}} {{v(n)}}' for n in {PEER_PACKAGES}))"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True)
+    return done.stdout.strip() or "Hummingbird is not installed"
 
 
-def report(found: dict[str, Any], names: Sequence[str]) -> str:
+def report(found: dict[str, Any], names: Sequence[str], peers: str) -> str:
     """A table a model."""
-    parts = [environment(PACKAGES) + ". Milliseconds of CPU; ✗ differs by more than 1e-4."]
+    told = f"{environment(PACKAGES)}; {versions(peers)}"
+    parts = [told + ". Milliseconds of CPU; ✗ differs by more than 1e-4."]
     for model_name, sizes in found.items():
         rows = []
         for name in names:
@@ -245,17 +267,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", action="store_true", help="refresh docs/benchmarks.md")
     parser.add_argument("--only", default="", help="models whose name holds this")
     parser.add_argument("--without", default="", help="leave out names that hold one of these")
+    parser.add_argument("--peers", default=sys.executable, help="a Python that has Hummingbird")
     options = parser.parse_args(arguments)
     without = [part for part in options.without.split(",") if part]
-    names = [name for name in WHO if not any(part in name for part in without)]
+    everybody = [SCIKIT, HUMMINGBIRD, *list(WHO)[1:]]
+    names = [name for name in everybody if not any(part in name for part in without)]
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         sizes, budget = ((1, 100), 0.0) if options.quick else (SIZES, 1.0)
-        found = measure(sizes, names, options.only, budget)
-    print(report(found, names))
+        found = measure(sizes, names, options.only, budget, options.peers)
+    text = report(found, names, options.peers)
+    print(text)
     if options.write:
-        refresh(PAGE, "convert", report(found, names))
+        refresh(PAGE, "convert", text)
 
 
 if __name__ == "__main__":

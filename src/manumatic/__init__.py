@@ -28,10 +28,13 @@ __all__ = [
     "MissingExtra",
     "Model",
     "Optimizer",
+    "Parquet",
     "Regressor",
     "Sweep",
     "TensorBoard",
+    "Tokenizer",
     "Training",
+    "Tuned",
     "WandB",
     "Watch",
     "WeightTrajectoryDisplay",
@@ -57,6 +60,7 @@ __all__ = [
     "summary",
     "sweep",
     "to_torch",
+    "tune",
 ]
 
 import sys
@@ -101,12 +105,16 @@ if TYPE_CHECKING:
     from manumatic.inspection.sweep import sweep as sweep
     from manumatic.inspection.trajectory import WeightTrajectoryDisplay as WeightTrajectoryDisplay
     from manumatic.model_selection.ensemble import Ensemble as Ensemble
+    from manumatic.model_selection.tune import tune as tune
+    from manumatic.model_selection.tuned import Tuned as Tuned
     from manumatic.parts.components import Checkpoint as Checkpoint
     from manumatic.parts.components import Data as Data
     from manumatic.parts.components import Loop as Loop
     from manumatic.parts.components import Loss as Loss
     from manumatic.parts.components import Model as Model
     from manumatic.parts.components import Optimizer as Optimizer
+    from manumatic.parts.parquet import Parquet as Parquet
+    from manumatic.parts.tokens import Tokenizer as Tokenizer
     from manumatic.shift.registry import shift as shift
     from manumatic.shift.registry import shiftable as shiftable
     from manumatic.shift.registry import shifts as shifts
@@ -141,10 +149,13 @@ HOME = {
     "MissingExtra": "manumatic.errors",
     "Model": "manumatic.parts.components",
     "Optimizer": "manumatic.parts.components",
+    "Parquet": "manumatic.parts.parquet",
     "Regressor": "manumatic.gears.automatic",
     "Sweep": "manumatic.inspection.sweep",
     "TensorBoard": "manumatic.watch.tensorboard",
+    "Tokenizer": "manumatic.parts.tokens",
     "Training": "manumatic.gears.manual",
+    "Tuned": "manumatic.model_selection.tuned",
     "WandB": "manumatic.watch.services",
     "Watch": "manumatic.watch.spec",
     "WeightTrajectoryDisplay": "manumatic.inspection.trajectory",
@@ -167,6 +178,7 @@ HOME = {
     "summary": "manumatic.inspection.graph",
     "sweep": "manumatic.inspection.sweep",
     "to_torch": "manumatic.convert.module",
+    "tune": "manumatic.model_selection.tune",
 }
 
 

@@ -30,7 +30,14 @@ class Task:
         The target was one-dimensional, so predictions are too.
     in_shape : tuple of int
         One row as the model sees it, after preprocessing: ``(features,)`` or ``(channels, height,
-        width)``.
+        width)``, ``(length,)`` words or ``(steps, features)``.
+    numeric : tuple of int or None
+        Features of a table that take more than three values: not a flag, not one of a category's.
+        None where that is not known.
+    vocabulary : int
+        How many words there are where a row is numbers of words, else 0.
+    steps : bool
+        A row is a sequence of steps.
     """
 
     kind: str
@@ -38,11 +45,19 @@ class Task:
     n_outputs: int
     flat: bool
     in_shape: tuple[int, ...] = ()
+    numeric: tuple[int, ...] | None = None
+    vocabulary: int = 0
+    steps: bool = False
 
     @property
     def is_classification(self) -> bool:
         """Whether labels are predicted."""
         return self.kind not in ("regression", "reconstruction")
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether a row of this shape can be predicted for; sequences may be of any length."""
+        here = 1 if self.steps else 0
+        return len(shape) == len(self.in_shape) and tuple(shape[here:]) == self.in_shape[here:]
 
     @property
     def out_features(self) -> int:

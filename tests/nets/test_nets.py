@@ -60,18 +60,6 @@ def test_mlp_is_its_formula():
     assert torch.allclose(model(rows), expected)
 
 
-def test_table_is_its_formula():
-    model = seeded(TableNet, 3, 2, hidden=4).eval()
-    rows = torch.randn(5, 3)
-    waves = [
-        torch.cos(2 * torch.pi * rows * model.frequencies[i] + model.phases[i]) for i in range(2)
-    ]
-    deep = model.deep(torch.cat([rows, *waves], dim=1))
-    assert torch.allclose(
-        model(rows), rows @ model.linear.weight.T + model.linear.bias + deep, atol=1e-5
-    )
-
-
 @pytest.mark.parametrize("name", NETS)
 def test_dropout_is_for_training_only(name):
     rows = torch.randn(4, 3, 8, 8) if name == "cnn" else torch.randn(4, 6)

@@ -14,7 +14,8 @@ import manumatic as mm
 from manumatic.errors import ComponentError
 from manumatic.logbook import Logbook
 from manumatic.parts.components import Loss
-from manumatic.parts.loss import LOSSES, Link, Weighted, choose_loss, per_row, shape_target
+from manumatic.parts.link import Link
+from manumatic.parts.loss import LOSSES, Weighted, choose_loss, per_row, shape_target
 from manumatic.task import Task
 
 NUMBER = Task("regression", None, 1, True)

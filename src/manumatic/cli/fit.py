@@ -17,9 +17,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, save, and say what was decided."""
     net, problem, notes = open_net(arguments, int(not arguments.quiet and sys.stderr.isatty()))
     from manumatic.deliver.save import save
+    from manumatic.gears.beyond import first_rows, is_beyond
+    from manumatic.parts.processes import is_first
 
     net.fit(problem.X, problem.labels)
-    saved = save(net, arguments.out, problem.X)
+    if not is_first():  # of those that torchrun started, one speaks and writes
+        return 0
+    rows = first_rows(problem.X) if is_beyond(problem.X) else problem.X
+    saved = save(net, arguments.out, rows)
     if not arguments.quiet:
         print(*notes, net.logbook_, *net.findings_, saved, sep="\n", file=sys.stderr)
     print(arguments.out)

@@ -11,7 +11,19 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from manumatic.cli import compare, doctor, eject, explain, export, fit, info, predict, serve, sweep
+from manumatic.cli import (
+    compare,
+    doctor,
+    eject,
+    explain,
+    export,
+    fit,
+    info,
+    predict,
+    serve,
+    sweep,
+    tune,
+)
 from manumatic.cli.table import UsageError
 from manumatic.errors import ComponentError, DataError, DivergedError, EjectError, ManumaticError
 
@@ -26,6 +38,7 @@ COMMANDS = {
     "predict": predict,
     "serve": serve,
     "sweep": sweep,
+    "tune": tune,
 }
 # which error ends with which code; the first that fits counts
 CODES: list[tuple[type[ManumaticError], int]] = [
@@ -50,6 +63,7 @@ examples:
   manumatic predict rent.mm new.csv
   manumatic serve rent.mm
   manumatic sweep                                three learning rates, and why one explodes
+  manumatic tune flats.csv --target rent --time 60 --save rent.mm
 """
 
 

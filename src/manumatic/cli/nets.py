@@ -4,12 +4,16 @@ __all__ = ["add_net_arguments", "load_net", "open_net"]
 
 import argparse
 import sys
+from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 from manumatic.cli.table import READS, UsageError, read_table, wanted_target
 from manumatic.errors import nearest
+
+LARGE = 500_000_000  # bytes on a disk; in memory they are several times as many
+SMALL = 10**9  # rows: all
 
 
 def load_net(place: str) -> tuple[str, Any]:
@@ -84,16 +88,60 @@ def open_net(arguments: argparse.Namespace, verbose: int = 0) -> tuple[Any, Any,
     out = Path(arguments.out)
     if out.exists() and not arguments.force:
         raise UsageError(f"{out} exists; --force overwrites it")
-    X, y, notes = read_table(arguments.data)
+    files = _files(arguments.data)
+    X, y, notes = read_table(arguments.data) if files is None else (files.head(), None, [])
     target = wanted_target(X, arguments.target, arguments.data) if y is None else None
 
     from manumatic.compare.problem import open_problem
     from manumatic.gears.automatic import Classifier, Regressor
     from manumatic.parts.components import Loop
 
-    problem = open_problem(X, y, target=target)
+    problem: Any = open_problem(X, y, target=target)
+    if files is not None:
+        problem = _streamed(files, problem, arguments.data, target)
     kind = Classifier if problem.is_classification else Regressor
     model: Any = load_net(arguments.net)[1] if arguments.net else arguments.model
     loop = "auto" if arguments.epochs is None else Loop(epochs=arguments.epochs)
     net = kind(model, loop=loop, random_state=arguments.seed, verbose=verbose)
     return net, problem, [problem.describe(), *notes, *problem.notes]
+
+
+def _files(path: str) -> Any:
+    """A folder of Parquet, or a file that is too large to read whole; None for other tables."""
+    place = Path(path)
+    files = [*place.rglob("*")] if place.is_dir() else [place]
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    if not place.is_dir() and (place.suffix.lower() != ".parquet" or size < LARGE):
+        return None
+    from manumatic.parts.parquet import Parquet
+
+    return Parquet(path, sample=SMALL if size < LARGE else 20_000)
+
+
+@dataclass
+class Streamed:
+    """A problem whose rows are read as they are needed; what was seen of it is its beginning."""
+
+    X: Any
+    labels: None
+    seen: Any
+    notes: list[str]
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether labels are predicted."""
+        return bool(self.seen.is_classification)
+
+    def describe(self) -> str:
+        """One line."""
+        return f"{self.X}; of the first {len(self.seen.X)}: {self.seen.describe()}"
+
+
+def _streamed(files: Any, seen: Any, path: str, target: Any) -> Any:
+    """The problem as it is where all rows were read, else a stream of them."""
+    if files.sample >= len(files):
+        return seen
+    from manumatic.parts.parquet import Parquet
+
+    rows = Parquet(path, target=target, columns=list(seen.X.columns))
+    return Streamed(rows, None, seen, list(seen.notes))

@@ -21,7 +21,7 @@ SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 COMMA_NUMBER = re.compile(r"\s*[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+\s*")
 POINT_NUMBER = re.compile(r"\s*[-+]?\d*\.\d+\s*")
 GROUPED = re.compile(r"\s*[-+]?\d{1,3}(\.\d{3})+,\d+\s*")
-READS = "CSV, TSV, JSON, Parquet; .npz with X and y; - for CSV from stdin"
+READS = "CSV, TSV, JSON, Parquet (or a folder of it); .npz with X and y; - for CSV from stdin"
 LIKELY_TARGETS = ("target", "y", "label", "class", "outcome", "response")
 
 

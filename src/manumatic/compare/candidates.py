@@ -34,6 +34,11 @@ from manumatic.errors import ComponentError, nearest
 
 FIRST_BOOSTER, FIRST_NETWORK = 10, 20  # ranks: a network is never the simpler one
 MOST_ROWS_FOR_SVM = 10_000  # its time grows with the square of the rows
+READY = {  # networks for rows that are no columns
+    "image": ("linear", "mlp", "cnn"),
+    "text": ("linear", "bag", "gru"),
+    "sequence": ("linear", "mlp", "conv", "gru"),
+}
 AUTOMATIC, MANUAL = "scikit-learn", "PyTorch"
 
 
@@ -199,6 +204,9 @@ def _automatic(
     name = type(inner).__name__
     if not name.startswith("MLP"):  # "MLP" alone would be taken for the network mlp-net
         name = name.removesuffix("Classifier").removesuffix("Regressor")
+    sparse = columns == "scaled" and family != "network" and not name.startswith("LinearR")
+    if problem.form == "text" and sparse:
+        columns = "words"
     prepared = make_pipeline(*preprocessing(problem, columns), estimator.set_params(**seeds))
     return Candidate(name, AUTOMATIC, family, rank, prepared)
 
@@ -213,13 +221,14 @@ def _networks(problem: Problem, nets: Mapping[str, Any], seed: int) -> Iterator[
     from manumatic.gears.automatic import Classifier, Regressor
 
     kind = Classifier if problem.is_classification else Regressor
-    ready = ("linear", "mlp", "cnn" if problem.is_images else "auto")
+    ready = READY.get(problem.form, ("linear", "mlp", "auto"))
     models: dict[str, Any] = {f"{name}-net": name for name in ready} | dict(nets)
     for rank, (name, model) in enumerate(models.items(), start=FIRST_NETWORK):
         own = hasattr(model, "fit") and not isinstance(model, type)
         net = model if own else kind(model=model, random_state=seed)
-        if problem.is_images and model in ("linear", "mlp"):
-            net = make_pipeline(*preprocessing(problem, "plain"), net)
+        if problem.form in ("image", "sequence") and model in ("linear", "mlp"):
+            wish = "plain" if problem.is_images else "scaled"
+            net = make_pipeline(*preprocessing(problem, wish), net)
         yield Candidate(name, MANUAL, "network", rank, net)
 
 

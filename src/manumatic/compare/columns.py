@@ -8,19 +8,21 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.validation import validate_data
 
 from manumatic.compare.problem import Problem
+from manumatic.compare.steps import MOST_NUMBERS, summary
 from manumatic.convert.border import Column, Handed
 from manumatic.convert.compose import Pick, SideBySide
 from manumatic.convert.pieces import Piece
 from manumatic.convert.registry import Build, converts
 from manumatic.errors import DataError
 from manumatic.parts.cells import numbers, words
-from manumatic.parts.columns import DROPPED, Table
+from manumatic.parts.columns import DROPPED, TOKEN, Table
 from manumatic.parts.kinds import column_kinds
 
 MOST_LEVELS = 255  # of a category in HistGradientBoosting
@@ -33,18 +35,32 @@ def preprocessing(problem: Problem, wish: str) -> list[Any]:
     Parameters
     ----------
     problem : Problem
-    wish : "none", "scaled", "plain" or "native"
+    wish : "none", "scaled", "plain", "native" or "words"
         None: X as it is. Scaled: numbers filled and standardised, for models that measure
         distances. Plain: numbers as they are, gaps included, for trees. Native: labels as
-        categories, too, for boosted trees.
+        categories, too, for boosted trees. Words: texts as weighed counts (TF-IDF) of words and
+        pairs, for linear models and distances; every other wish reads their leading directions.
+        Sequences become summaries of each feature and, where they are short, columns.
     """
     if wish == "none":
         return []
+    if problem.form == "text":
+        return [_counted() if wish == "words" else Table()]
+    if problem.form == "sequence":
+        whole = np.prod(problem.X.shape[1:]) <= MOST_NUMBERS and not np.isnan(problem.X).any()
+        rows = FunctionTransformer(summary, kw_args={"whole": bool(whole)})
+        return [rows, *(_scaling() if wish == "scaled" else [])]
     if problem.is_images:
         return [FunctionTransformer(flatten), *([StandardScaler()] if wish == "scaled" else [])]
     if hasattr(problem.X, "columns") and not _only_numbers(problem.X):
         return [Columns(wish, problem.is_classification)]
     return _scaling() if wish == "scaled" else []
+
+
+def _counted() -> TfidfVectorizer:
+    return TfidfVectorizer(
+        token_pattern=TOKEN, ngram_range=(1, 2), max_features=20_000, sublinear_tf=True
+    )
 
 
 def flatten(images: Any) -> np.ndarray:

@@ -11,6 +11,9 @@ from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_
 
 from manumatic.compare.metric import is_for_regression, scorer_name
 from manumatic.errors import DataError, nearest
+from manumatic.parts.kinds import column_kinds
+from manumatic.parts.rows import kind_of, read_rows
+from manumatic.parts.sequences import are_sequences, padded
 
 MOST_CLASSES = 20  # more different whole numbers than this are amounts, not labels
 
@@ -57,13 +60,18 @@ class Problem:
         return self.classes is not None
 
     @property
+    def form(self) -> str:
+        """What X is: "frame", "table", "image" (n, [c,] h, w), "sequence" (n, t, f) or "text"."""
+        return kind_of(self.X)
+
+    @property
     def is_images(self) -> bool:
         """Whether a row is an image: ``(n, height, width)`` or ``(n, channels, height, width)``."""
-        return not hasattr(self.X, "columns") and np.ndim(self.X) > 2
+        return self.form == "image"
 
     def columns(self) -> list[dict[str, Any]]:
-        """Name, kind, missing and distinct values of each column of a table; [] for images."""
-        if self.is_images:
+        """Name, kind, missing and distinct values of each column of a table; else []."""
+        if self.form not in ("frame", "table"):
             return []
         frame = self.X if hasattr(self.X, "columns") else pd.DataFrame(self.X).add_prefix("x")
         return [
@@ -79,8 +87,10 @@ class Problem:
     def describe(self) -> str:
         """One line: rows, columns, target."""
         shape = np.shape(self.X)
-        if self.is_images:
-            inputs = f"images {' x '.join(map(str, shape[1:]))}"
+        if self.form == "text":
+            inputs = "texts"
+        elif self.form not in ("frame", "table"):
+            inputs = f"{self.form}s {' x '.join(map(str, shape[1:]))}"
         else:
             kinds = pd.Series([column["kind"] for column in self.columns()]).value_counts()
             inputs = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
@@ -116,7 +126,8 @@ def open_problem(
     Parameters
     ----------
     X : DataFrame, array (n, features), images (n, h, w) or (n, c, h, w), sparse matrix
-        Rows; with the target among its columns where y is a name.
+        Rows; with the target among its columns where y is a name. Or strings (n,); or sequences
+        (n, t, features), also as a list of arrays (t, features) of several lengths.
     y : array (n,) or str, optional
         The target, or the name of its column.
     target : str, optional
@@ -151,6 +162,7 @@ def open_problem(
         X, groups = _pop(X, groups, "groups")
     if isinstance(time, str):
         time = _pop(X, time, "time")[1]
+    X = _texts(X)
     labels = _column(y, len(X), "y")
     keep = _order(time, len(X))
     keep = keep[~pd.isna(labels[keep])]
@@ -175,6 +187,10 @@ def open_problem(
 
 def _rows(X: Any) -> Any:
     """A pandas DataFrame or an array, never empty."""
+    if are_sequences(X):
+        return padded(X)
+    if not hasattr(X, "columns") and np.ndim(X) == 1 and any(isinstance(t, str) for t in X):
+        return read_rows(X)
     if hasattr(X, "to_pandas"):  # polars, pyarrow
         X = X.to_pandas()
     if hasattr(X, "toarray"):  # sparse: half of the candidates take dense rows only
@@ -192,11 +208,19 @@ def _rows(X: Any) -> Any:
         raise DataError(f"X must have rows and columns; it has shape {np.shape(X)}")
     if np.ndim(X) > 4:
         raise DataError(
-            f"X has shape {np.shape(X)}; compare takes tables and images (n, h, w) or (n, c, h, w)"
+            f"X has shape {np.shape(X)}; compare takes tables, texts, images (n, h, w) or "
+            "(n, c, h, w), and sequences (n, t, features)"
         )
     if len(X) == 0:
         raise DataError("X has no rows")
     return X
+
+
+def _texts(X: Any) -> Any:
+    """A table of one column of text is a list of texts."""
+    if not hasattr(X, "columns") or X.shape[1] != 1 or column_kinds(X)[0][0] != "text":
+        return X
+    return read_rows(X.iloc[:, 0].tolist())
 
 
 def _pop(X: Any, column: str, role: str) -> tuple[Any, Any]:
@@ -276,6 +300,8 @@ def _is_amount(column: pd.Series) -> tuple[bool, str]:
 
 
 def _check_finite(X: Any) -> None:
+    if kind_of(X) == "text":
+        return
     names, numbers = None, X
     if hasattr(X, "columns"):
         frame = X.select_dtypes("number", exclude="timedelta")

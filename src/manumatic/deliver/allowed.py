@@ -37,6 +37,8 @@ OURS = {
     "manumatic.parts.components",
     "manumatic.parts.loss",
     "manumatic.parts.objectives",
+    "manumatic.parts.sequences",
+    "manumatic.parts.tokens",
     "manumatic.task",
     *(
         f"manumatic.{folder}.{found.name}"
@@ -66,6 +68,7 @@ SKLEARN_PARTS = frozenset(
         "manumatic.compare.candidates.FromLabels",
         "manumatic.compare.columns.Columns",
         "manumatic.compare.columns.flatten",
+        "manumatic.compare.steps.summary",
         "manumatic.deliver.state.Slot",
         "manumatic.parts.cells.date_names",
         "manumatic.parts.cells.dates",

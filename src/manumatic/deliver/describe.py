@@ -19,6 +19,7 @@ from manumatic.deliver.schema import (
     profile_of,
 )
 from manumatic.errors import DataError
+from manumatic.parts.sequences import are_sequences, padded
 
 REAL, MADE_UP = 24, 8  # golden rows from X, or made up; probes of null and unseen come on top
 PROBED = 200  # columns that are looked at one by one
@@ -109,7 +110,7 @@ def _columns(
         X = X.toarray()
     if isinstance(X, pd.DataFrame):
         return _from_frame(X, border, named=not _is_nameless(estimator, border))
-    X = _as_array(X)
+    X = padded(X) if are_sequences(X) else _as_array(X)
     if X.ndim == 1 and X.dtype.kind in "OUT":
         column, cells = learn_column("text", X.tolist(), kind="word", text=True)
         column = replace(column, categories=None, nullable=True, example=cells[0])

@@ -1,6 +1,6 @@
 """Which checks run when."""
 
-__all__ = ["DEEP", "FIRST"]
+__all__ = ["DEEP", "FIRST", "ROWS"]
 
 from manumatic.doctor.case import Check
 from manumatic.doctor.data import missing, unscaled, wrong_labels, wrong_types
@@ -30,5 +30,7 @@ FIRST: tuple[Check, ...] = (
     restless_predictions,
     tiny_batches,
 )
+# Before a fit with a step of the user's own: what forward returns and the loss compares, it knows.
+ROWS: tuple[Check, ...] = (missing, unscaled)
 # When diagnose is asked: they copy the model, and train and move the copy.
 DEEP: tuple[Check, ...] = (not_learned_by_heart, wrong_device, unfindable_class)

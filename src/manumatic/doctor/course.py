@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from manumatic.doctor.finding import Finding
 from manumatic.history import History
-from manumatic.parts.loss import Weighted
+from manumatic.parts.loss import Weighted, bare
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def chance(
     >>> round(chance(nn.CrossEntropyLoss(), torch.tensor([0, 0, 0, 1])), 4)
     0.5623
     """
-    plain = loss.loss if isinstance(loss, Weighted) else loss
+    plain = bare(loss)
     if getattr(plain, "reduction", "") != ("none" if isinstance(loss, Weighted) else "mean"):
         return None
     constant = _best_constant(plain, y, weight)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, SequentialSampler
 
 from manumatic.doctor.case import Case, examine, randomness_kept
-from manumatic.doctor.checks import DEEP, FIRST
+from manumatic.doctor.checks import DEEP, FIRST, ROWS
 from manumatic.doctor.finding import Finding, Findings
 from manumatic.doctor.forward import FEW, LOOK, names
 from manumatic.doctor.model import TINY
@@ -105,6 +105,9 @@ def _read(script: str | Path) -> Iterator[Finding]:
 
 
 def _run_down(training: Any) -> Iterator[Finding]:
+    if training.loop.step is not None:
+        yield from examine(case_of(training), ROWS)
+        return
     whole = None if training.loop.clip_norm else case_of(training, limit=None)
     yield from _examined(case_of(training), whole)
     spec = training.facts.model
@@ -263,7 +266,7 @@ def _most(n_rows: int, batch_size: int, limit: int) -> int:
 
 def _streamed(data: Any) -> tuple[Tensor, ...]:
     """Rows of a stream, without a trace in its samplers, generators and counters."""
-    if isinstance(data, Stream):
+    if isinstance(data, Stream) and data.source is not None:
         X, y = batch_rows(_batch(data.source))
         return X.to(data.device), data.encode(y)
     _, *batch = next(iter(copy.copy(data).batches(0)))

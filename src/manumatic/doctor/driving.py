@@ -240,7 +240,7 @@ def update_ratios(
     ratios = {
         name: _moved(old.detach(), new.detach())
         for name, old, new in zip(names, before, after, strict=True)
-        if old.ndim > 1 and old.numel() > 1
+        if old.ndim > 1 and old.numel() > 1 and bool(old.any())  # zeros have no length
     }
     moved = {name: ratio for name, ratio in ratios.items() if 0 < ratio < math.inf}
     if not moved:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from manumatic.doctor.case import Case
-from manumatic.parts.loss import Weighted
+from manumatic.parts.loss import bare
 
 FEW = 4  # rows that show how a model is wired
 LOOK = 256  # rows that show how data are distributed; a case holds no more of a training
@@ -76,21 +76,21 @@ def kind_of(loss: Any) -> str:
     >>> kind_of(nn.HuberLoss()), kind_of(F.cross_entropy), kind_of(lambda p, t: (p - t).mean())
     ('numbers', 'classes', '')
     """
-    bare = _bare(loss)
-    keys = [bare] if inspect.isroutine(bare) else type(bare).__mro__
+    found = _bare(loss)
+    keys = [found] if inspect.isroutine(found) else type(found).__mro__
     return next((KINDS[key] for key in keys if key in KINDS), "")
 
 
 def loss_name(loss: Any) -> str:
     """Its name without the wrapping: ``MSELoss``, ``cross_entropy``, …"""
-    bare = _bare(loss)
-    return str(getattr(bare, "__name__", type(bare).__name__))
+    found = _bare(loss)
+    return str(getattr(found, "__name__", type(found).__name__))
 
 
 def _bare(loss: Any) -> Any:
-    while isinstance(loss, Weighted | functools.partial):
-        loss = loss.loss if isinstance(loss, Weighted) else loss.func
-    return loss
+    while isinstance(loss, functools.partial):
+        loss = loss.func
+    return bare(loss)
 
 
 def measure(case: Case, prediction: Tensor, *rest: Tensor) -> Tensor | None:

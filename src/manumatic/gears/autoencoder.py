@@ -33,7 +33,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Net):
         The network: the name of a ready one ("autoencoder", "linear", "variational"), an instance,
         a class or function, or ``mm.Model("autoencoder", code=8, hidden=[64, 32], noise=0.1)``.
         One of your own has methods ``encode`` and ``decode``, or parts called ``encoder`` and
-        ``decoder``; its ``forward(x)`` returns the reconstruction.
+        ``decoder``; its ``forward(x)`` returns the reconstruction. With a step of your own,
+        ``mm.Loop(step=...)``, one of the two is enough, and ``forward`` may be what it likes.
     data, loss, optimizer, loop : "auto" or a component
         As for :class:`Classifier`. There is no target, so ``mm.Data(target=...)`` has no say, and
         validation rows of your own are ``(X, None)``.
@@ -101,12 +102,13 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Net):
         """
         check_is_fitted(self, "model_")
         code = check_array(X, dtype=np.float32, input_name="X")
-        if code.shape[1] != self._n_features_out:
+        _coder(self.model_, "decode")
+        if self._code_shape and code.shape[1] != self._n_features_out:
             raise DataError(
                 f"X holds codes of {code.shape[1]} numbers; this Autoencoder's codes have "
                 f"{self._n_features_out}"
             )
-        codes = torch.tensor(code).reshape(-1, *self._code_shape)
+        codes = torch.tensor(code).reshape(-1, *(self._code_shape or code.shape[1:]))
         found = _each(self.model_, "decode", codes)
         read = self._reader.link(found.reshape(-1, *self._task.in_shape)).double().numpy()
         return undo(self.preprocess_, read).reshape(-1, *self._row_shape)
@@ -150,6 +152,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Net):
 
     @property
     def _n_features_out(self) -> int:
+        _coder(self.model_, "encode")
         return int(np.prod(self._code_shape))
 
     def __sklearn_tags__(self) -> Any:
@@ -159,10 +162,15 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Net):
         return tags
 
 
+def _found(model: nn.Module, verb: str) -> Call | None:
+    found = getattr(model, verb, None) or getattr(model, f"{verb}r", None)
+    return found if callable(found) else None
+
+
 def _coder(model: nn.Module, verb: str) -> Call:
     """The model's method ``encode`` or ``decode``, or its part ``encoder`` or ``decoder``."""
-    found = getattr(model, verb, None) or getattr(model, f"{verb}r", None)
-    if not callable(found):
+    found = _found(model, verb)
+    if found is None:
         raise ComponentError(
             f"{type(model).__name__} has no {verb!r}: an Autoencoder needs a model with methods "
             "encode(x) and decode(code), or with parts called encoder and decoder, whose "
@@ -181,9 +189,15 @@ def _each(model: nn.Module, verb: str, rows: Tensor) -> Tensor:
 
 
 def _code_shape(training: Training) -> tuple[int, ...]:
-    """The shape of one code, after a look at a few rows."""
+    """The shape of one code, after a look at a few rows; () where nothing encodes them."""
     model, facts = training.model, training.facts
-    encode, _ = _coder(model, "encode"), _coder(model, "decode")
+    own = training.loop.step is not None  # it may do with one of the two
+    if own and _found(model, "encode") is None:
+        _coder(model, "decode")
+        return ()
+    encode = _coder(model, "encode")
+    if not own:
+        _coder(model, "decode")
     mode = model.training
     model.eval()
     with torch.no_grad(), torch.random.fork_rng([]):

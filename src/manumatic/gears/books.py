@@ -39,8 +39,14 @@ def note(training: Any, step: Step | None) -> None:
         if step.last:
             _note_epoch(training, step)
     saves = loop.saves
-    if saves is not None and (step is None or time.monotonic() - state.saved >= saves.every):
+    if saves is not None and (step is None or _is_due(training, saves.every)):
         write_checkpoint(training, saves.path)
+
+
+def _is_due(training: Any, every: float) -> bool:
+    """Whether it is time for a checkpoint; one clock counts where all must help to write it."""
+    processes, due = training.facts.processes, time.monotonic() - training.state.saved >= every
+    return processes.same(due) if processes.shards.on else due and processes.rank == 0
 
 
 def _note_epoch(training: Any, step: Step) -> None:
@@ -60,7 +66,9 @@ def _note_epoch(training: Any, step: Step) -> None:
 
 def _how(training: Any) -> str:
     """What ended the loop."""
-    return "epochs" if training.state.next_epoch >= training.loop.epochs else "patience"
+    if training.state.next_epoch >= training.loop.epochs:
+        return "epochs"
+    return "time" if training._late() else "patience"
 
 
 def settle(training: Any) -> None:
@@ -81,10 +89,11 @@ def diverged(training: Any, error: FloatingPointError) -> DivergedError:
     if not _finite(training) and training.state.safe:
         training.model.load_state_dict(training.state.safe)
     lr = training.optimizer.param_groups[0]["lr"]
+    clip = "clip in the step" if training.loop.step else "mm.Loop(clip_norm=1.0)"
     return DivergedError(
         f"the loss is {loss} in epoch {epoch}, batch {batch}: the steps are too long, or a row "
         "holds a number that is too large. The last finite weights are kept. Try a smaller "
-        f'learning rate (it is {float(lr):g}), preprocess="auto" or mm.Loop(clip_norm=1.0)',
+        f'learning rate (it is {float(lr):g}), preprocess="auto" or {clip}',
         epoch,
         batch,
     )

@@ -34,7 +34,10 @@ def write_checkpoint(training: Any, path: str | Path) -> None:
         # inside a fit our own generator is torch's; outside, it is what the last step left
         "rng": state.rng.now(),
     }
-    write_tensors(path, content)
+    processes = training.facts.processes
+    content = processes.shards.gathered(content)
+    if processes.rank == 0:
+        write_tensors(path, content)
     state.saved = time.monotonic()
 
 
@@ -53,11 +56,39 @@ def read_checkpoint(training: Any, path: str | Path) -> None:
     DataError
         The file is damaged, or belongs to other data, another seed or another network.
     """
+    processes, state = training.facts.processes, training.state
+    content = processes.same(_content(path) if processes.rank == 0 else None)
+    found = content["identity"]
+    for name, value in _identity(training).items():
+        if found.get(name) != value:
+            raise DataError(
+                f"{path} belongs to another run: {name} was {found.get(name)}, now it is {value}; "
+                "delete the file or give another name"
+            )
+    complete(training)
+    model, optimizer = training.model, training.optimizer
+    model.load_state_dict(processes.shards.scattered(content["model"], model))
+    optimizer.load_state_dict(processes.shards.moments(content["optimizer"], optimizer))
+    for name, part in _companions(state):
+        part.load_state_dict(content[name])
+    loss, epoch, weights = content["best"]
+    state.best = Best(loss, epoch, processes.shards.scattered(weights, model))
+    state.epoch, state.batch, state.steps, state.epoch_done, state.ended = content["position"]
+    state.losses = [torch.tensor(loss) for loss in content["losses"]]
+    state.history = History(Record(*row) for row in content["history"])
+    state.safe = processes.shards.scattered(content["safe"], model)
+    if processes.rank == 0:
+        state.rng.state = content["rng"]  # last: nothing above may draw from it
+
+
+def _content(path: str | Path) -> dict[str, Any]:
+    """What a file holds; no code of it is run."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # noise may look like a pickle of another protocol
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        found = content["identity"]
+            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if "identity" not in content:
+            raise KeyError("identity")
     except (
         OSError,
         RuntimeError,
@@ -69,24 +100,7 @@ def read_checkpoint(training: Any, path: str | Path) -> None:
     ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path} cannot be read as a checkpoint: {reason}") from None
-    for name, value in _identity(training).items():
-        if found.get(name) != value:
-            raise DataError(
-                f"{path} belongs to another run: {name} was {found.get(name)}, now it is {value}; "
-                "delete the file or give another name"
-            )
-    state = training.state
-    complete(training)
-    training.model.load_state_dict(content["model"])
-    training.optimizer.load_state_dict(content["optimizer"])
-    for name, part in _companions(state):
-        part.load_state_dict(content[name])
-    state.best = Best(*content["best"])
-    state.epoch, state.batch, state.steps, state.epoch_done, state.ended = content["position"]
-    state.losses = [torch.tensor(loss) for loss in content["losses"]]
-    state.history = History(Record(*row) for row in content["history"])
-    state.safe = content["safe"]
-    state.rng.state = content["rng"]  # last: nothing above may draw from it
+    return content
 
 
 def _companions(state: Any) -> list[tuple[str, Any]]:

@@ -22,14 +22,15 @@ from manumatic.doctor.after import (
     worse_than_chance,
 )
 from manumatic.doctor.case import examine
-from manumatic.doctor.checks import FIRST
+from manumatic.doctor.checks import FIRST, ROWS
 from manumatic.doctor.course import Course, chance
 from manumatic.doctor.diagnose import case_of
 from manumatic.doctor.driving import Divergence, dead_units, diverging, plateau, update_ratios
 from manumatic.doctor.finding import Finding
 from manumatic.doctor.stability import stability_limit, too_fast
-from manumatic.parts.data import Batches
+from manumatic.parts.data import Batches, Stream
 from manumatic.parts.optimizer import torch_class, wants_closure
+from manumatic.parts.several import Optimizers
 
 AFTER = (unfinished, overfitted, fluke, plateau, worse_than_chance)
 MOST_WEIGHTS = 10**7  # of which a copy is kept for one step
@@ -44,6 +45,11 @@ class Checkup:
 
     def before(self, training: Any) -> Iterator[Finding]:
         """Before the first step."""
+        if not _readable(training):
+            return
+        if training.loop.step is not None:
+            yield from examine(case_of(training), ROWS)
+            return
         yield from examine(case_of(training), FIRST)
         if training.loop.clip_norm is None:  # what is clipped does not explode
             yield from examine(case_of(training, limit=None), [too_fast])
@@ -67,7 +73,8 @@ class Checkup:
 
     def epoch(self, training: Any, loss: float) -> Iterator[Finding]:
         """After an epoch with this training loss."""
-        if not self.divergence.found and self.divergence.saw(loss):
+        usual = training.loop.step is None and _readable(training)
+        if usual and not self.divergence.found and self.divergence.saw(loss):
             yield from diverging(_course(training, "running"))
 
     def after(self, training: Any, ended: str) -> Iterator[Finding]:
@@ -76,6 +83,8 @@ class Checkup:
         if ended == "diverged":
             yield from diverging(course)
             return
+        if training.loop.step is not None or not _readable(training):
+            return  # nobody else knows what such a loss should do
         for check in AFTER:
             yield from check(course)
         if isinstance(training.data, Batches):
@@ -84,9 +93,12 @@ class Checkup:
 
 def _course(training: Any, ended: str) -> Course:
     state, facts, group = training.state, training.facts, training.optimizer.param_groups[0]
+    optimizer = training.optimizer
+    if isinstance(optimizer, Optimizers):
+        optimizer = next(iter(optimizer.values()))
     train, valid = (_targets(rows) for rows in (training.data, training.valid))
     lr = float(group.get("initial_lr", group["lr"]))
-    grown = ended in ("diverged", "running")
+    grown = ended in ("diverged", "running") and _readable(training)
     return Course(
         history=state.history,
         epochs=training.loop.epochs,
@@ -99,13 +111,18 @@ def _course(training: Any, ended: str) -> Course:
         batch_size=int(getattr(training.data, "batch_size", 0)),
         lr=lr,
         final_lr=float(group["lr"]),
-        optimizer=torch_class(training.optimizer).__name__,
+        optimizer=torch_class(optimizer).__name__,
         limit=stability_limit(case_of(training, limit=None)) if grown else None,
         chance=chance(training.loss, *train) if train else None,
         valid_chance=chance(training.loss, *train, on=valid) if train and valid else None,
         kind=facts.task.kind if facts.task.is_classification else "regression",
         prepared=facts.data.preprocess is not None,
     )
+
+
+def _readable(training: Any) -> bool:
+    """Whether rows can be looked at; those made on the fly would have to be made for it."""
+    return isinstance(training.data, Batches | Stream)
 
 
 def keys_of(data: Any) -> np.ndarray | None:

@@ -1,6 +1,8 @@
 """What the automatic gear decides where a component is "auto"; each is a row in the logbook."""
 
 __all__ = [
+    "STEPS",
+    "STEPS_OF_TEXTS",
     "as_data",
     "as_loop",
     "check_loop",
@@ -18,12 +20,20 @@ from sklearn.utils import check_random_state
 
 from manumatic.convert.module import Converted
 from manumatic.errors import ComponentError
+from manumatic.gears.table import table_optimizer
 from manumatic.logbook import Logbook
 from manumatic.nets.autoencoder import LinearAutoencoder
+from manumatic.nets.sequence import SequenceConv, SequenceGRU, SequenceTransformer
+from manumatic.nets.table import TableNet
+from manumatic.nets.text import TextGRU
 from manumatic.parts.components import Data, Loop, Model, Optimizer
+from manumatic.task import Task
 
 FEW_ROWS = 200  # below, a tenth of the rows says little about when to stop
 STEPS = 3000  # what a small network needs, whatever the number of rows
+STEPS_OF_TEXTS = 400  # a network has soon learned its texts by heart
+
+READERS = (SequenceConv, SequenceGRU, SequenceTransformer, TextGRU)
 
 
 def as_data(data: Any) -> Data:
@@ -108,16 +118,20 @@ def choose_batch_size(data: Data, n_rows: int, logbook: Logbook) -> int:
             f'batch_size must be a whole number, 1 or more, None for full batch, or "auto"; '
             f"got {wanted!r}"
         )
-    sizes = ((256, n_rows), (8_000, 128), (30_000, 256), (100_000, 512), (n_rows, 1024))
+    stepwise = data.preprocess in ("tokens", "sequences")
+    few = min(n_rows, 32 if stepwise else 64)  # a row of many steps says more
+    sizes = ((1_000, few), (8_000, 128), (30_000, 256), (100_000, 512), (n_rows, 1024))
     size = next(size for limit, size in sizes if n_rows <= limit)
     logbook.note("data", f"batches of {size}", f"{n_rows} training rows")
     return size
 
 
-def choose_loop(n_rows: int, batch_size: int, logbook: Logbook, most: int = 300) -> Loop:
-    """Epochs for about 3,000 steps, and early stopping where there are rows to judge by."""
+def choose_loop(
+    n_rows: int, batch_size: int, logbook: Logbook, most: int = 300, wanted: int = STEPS
+) -> Loop:
+    """Epochs for so many steps, and early stopping where there are rows to judge by."""
     steps = -(-n_rows // batch_size)
-    epochs = int(np.clip(round(STEPS / steps), 12, most))
+    epochs = int(np.clip(round(wanted / steps), 12, most))
     if n_rows < FEW_ROWS:
         logbook.note(
             "loop",
@@ -125,25 +139,49 @@ def choose_loop(n_rows: int, batch_size: int, logbook: Logbook, most: int = 300)
             f"{n_rows} rows are too few to hold some out",
         )
         return Loop(epochs)
-    patience = max(8, epochs // 4)
+    patience = max(8, epochs // 2)
     logbook.note(
         "loop",
         f"at most {epochs} epochs, the best weights kept, patience {patience}",
-        f"{steps} steps an epoch; about {STEPS} steps in all",
+        f"{steps} steps an epoch; about {wanted} steps in all",
     )
     return Loop(epochs, patience=patience, keep="best")
 
 
-def choose_optimizer(optimizer: Any, model: Any, ours: bool, logbook: Logbook) -> Any:
-    """AdamW with a cosine schedule; a smaller rate for networks that we don't know."""
-    if not (isinstance(optimizer, str) and optimizer == "auto"):
+def choose_optimizer(
+    optimizer: Any, model: Any, task: Task, *, ours: bool, logbook: Logbook
+) -> Any:
+    """The user's optimizer; for "auto" the recipe that suits the model, with what they did set."""
+    if isinstance(optimizer, str) and optimizer == "auto":
+        optimizer = Optimizer("auto")
+    if not (isinstance(optimizer, Optimizer) and optimizer.name == "auto"):
         return optimizer
+    given = {
+        name: value
+        for name, value in optimizer.get_params(deep=False).items()
+        if name != "name" and value is not None
+    }
+    if isinstance(model, TableNet):
+        base = {name: given.pop(name) for name in ("lr", "weight_decay") if name in given}
+        recipe = table_optimizer(model, task, logbook, **base)
+    else:
+        recipe = _recipe(model, ours, logbook)
+    if given:
+        told = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        logbook.note("optimizer", f"but {told}", "as you asked")
+    return recipe.set_params(**given)
+
+
+def _recipe(model: Any, ours: bool, logbook: Logbook) -> Optimizer:
+    """AdamW with a cosine schedule; a smaller rate for networks that we don't know."""
     if isinstance(model, Converted):
         # its weights are in the units of the data: leaves in euros, slopes per square metre
         why = "steps in proportion to each weight suit weights in any units"
         logbook.note("optimizer", "Adafactor, lr 0.02 falling to 0 along a cosine", why)
         return Optimizer("adafactor", lr=0.02, schedule="cosine")
     lr, why = 5e-3 if ours else 2e-3, "a safe start for most networks"
+    if isinstance(model, READERS):
+        lr, why = 2e-3, "the same weights are used at every step, so a small change goes far"
     if isinstance(model, LinearAutoencoder):  # Baldi & Hornik 1989
         lr, why = 2e-2, "a linear autoencoder has no minimum but the best one"
     logbook.note("optimizer", f"AdamW, lr {lr:g} falling to 0 along a cosine", why)

@@ -20,8 +20,10 @@ from manumatic.convert.pieces import Piece, Regressor, Transformer
 from manumatic.convert.registry import Build, converts
 from manumatic.errors import ConvertError
 from manumatic.parts.cells import dates, numbers, seconds, sentences, smooth_clip, words
-from manumatic.parts.loss import Link
+from manumatic.parts.link import Link
 from manumatic.parts.rows import as_images
+from manumatic.parts.sequences import Sequences
+from manumatic.parts.tokens import Tokenizer
 
 DAY = 86400.0
 TO_MARCH_OF_YEAR_0 = 719468  # days from then to 1970
@@ -191,9 +193,9 @@ class Classes(Piece):
         """Scores (n, classes), or raw outputs (n, labels)."""
         raw = self.body(x)
         if self.link.kind == "softmax" or self.classes is None:
-            return raw.to(x.dtype)
+            return self.link.scores(raw).to(x.dtype)
         if self.link.kind == "sigmoid_pair":
-            return torch.cat([torch.zeros_like(raw), raw], 1).to(x.dtype)
+            return torch.cat([torch.zeros_like(raw), self.link.scores(raw)], 1).to(x.dtype)
         return self.link(raw).log().to(x.dtype)
 
     def predict_proba(self, x: Tensor) -> Tensor:
@@ -203,7 +205,9 @@ class Classes(Piece):
     def predict_log_proba(self, x: Tensor) -> Tensor:
         """Their logarithms."""
         raw = self.body(x)
-        return raw.log_softmax(1) if self.link.kind == "softmax" else self.link(raw).log()
+        if self.link.kind == "softmax":
+            return self.link.scores(raw).log_softmax(1)
+        return self.link(raw).log()
 
     def predict(self, x: Tensor) -> Tensor:
         """Numbers of the labels (n,), or 0 and 1 (n, labels)."""
@@ -298,6 +302,24 @@ def images(step: Any, build: Build) -> Piece:
     raise ConvertError(
         "the rows are images, and a converted module takes a table (n, features); net.model_ is a "
         f"module already, for float32 images (n, channels, height, width) after {step.kw_args}"
+    )
+
+
+@converts(Tokenizer, strings=True)
+def tokens(step: Any, build: Build) -> Piece:
+    """Texts are no rows of columns."""
+    raise ConvertError(
+        "the rows are texts, and a tensor holds no text; net.model_ is a module already, for the "
+        "numbers that net.preprocess_.transform(texts) gives"
+    )
+
+
+@converts(Sequences)
+def sequences(step: Any, build: Build) -> Piece:
+    """Sequences are no rows of columns."""
+    raise ConvertError(
+        "the rows are sequences, and a converted module takes a table (n, features); net.model_ is "
+        "a module already, for what net.preprocess_.transform(X) gives"
     )
 
 

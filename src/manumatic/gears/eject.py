@@ -7,6 +7,7 @@ cannot drift from what ran.
 __all__ = ["eject"]
 
 import functools
+import inspect
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -20,13 +21,16 @@ from manumatic.files import write_whole
 from manumatic.gears.checkpoint import write_tensors
 from manumatic.gears.source import Source
 from manumatic.gears.specialise import PRESENT, specialise, text_of
-from manumatic.gears.stored import data_section, names_of
+from manumatic.gears.stored import cut_batches, data_section, names_of
 from manumatic.gears.swap import complete, steps_in
-from manumatic.parts.data import Batches
+from manumatic.parts.data import Batches, Stream
 from manumatic.parts.device import autocast, is_small
-from manumatic.parts.loop import closure_loop, evaluate, loop, update, validated
+from manumatic.parts.loop import closure_loop, evaluate, loop, stepped_loop, update, validated
 from manumatic.parts.loss import Weighted
 from manumatic.parts.optimizer import schedule_settings, settings, wants_closure
+from manumatic.parts.several import Recipes
+
+ALONE = {"count(X)": "len(X)"}  # one process has all rows of a batch
 
 
 def eject(training: Any, path: str | Path | None = None) -> str:
@@ -49,21 +53,16 @@ def eject(training: Any, path: str | Path | None = None) -> str:
             f"training.{facts.swapped} was exchanged after the first step: no script tells it. "
             "Exchange it before, or eject a fresh net.manual(X, y)"
         )
-    if not isinstance(training.data, Batches) or facts.source is None:
-        raise EjectError(
-            f"the rows come from a {type(training.data).__name__}, which has no source; "
-            "give them as arrays or a DataFrame"
-        )
     source = Source()
     path = None if path is None else Path(path)
     sections = {
-        "data": data_section(training, source, path),
-        "model": _model(training, source, path),
+        **_data_and_model(training, source, path),
         "loss": _loss(training, source),
         "optimizer": _optimizer(training, source),
         "loop": _loop(training, source),
     }
-    text = _page(sections, source, is_small(training.model, training.data.batch_size))
+    rows = getattr(training.data, "batch_size", 1)
+    text = _page(sections, source, is_small(training.model, rows))
     compile(text, str(path or "<ejected>"), "exec")
     if path is not None:
         write_whole(path, text)
@@ -102,6 +101,36 @@ def _is_standard(line: str) -> bool:
     return line.split()[1].partition(".")[0] in sys.stdlib_module_names
 
 
+def _data_and_model(training: Any, source: Source, path: Path | None) -> dict[str, str]:
+    """Rows in memory come first; an object that makes them on the fly may need the model for it."""
+    data, facts = training.data, training.facts
+    if isinstance(data, Stream) or (isinstance(data, Batches) and facts.source is None):
+        raise EjectError(
+            f"the rows come from a {type(data).__name__}, which has no source; "
+            "give them as arrays or a DataFrame"
+        )
+    if isinstance(data, Batches):
+        rows = data_section(training, source, path)
+        source.known["model"] = training.model
+        return {"data": rows, "model": _model(training, source, path)}
+    if facts.was_lazy or (training.valid is not None and training.loop.uses_validation):
+        raise EjectError(
+            f"the rows come from a {type(data).__name__}: no layer can take its shape from them, "
+            "and none can be held out; give the layers their sizes, and leave out validation"
+        )
+    asked = inspect.signature(type(data)).parameters
+    if lost := [name for name in asked if name not in vars(data)]:
+        raise EjectError(
+            f"{type(data).__name__} does not keep its {lost[0]!r}, so that no script can make it "
+            f"again; write self.{lost[0]} = {lost[0]} in its __init__"
+        )
+    model = _model(training, source, path)
+    source.known["model"] = training.model
+    before = set(source.definitions)
+    made = f"data = {source.of(data)}"
+    return {"model": model, "data": "\n".join([*_defined_since(before, source), made])}
+
+
 def _model(training: Any, source: Source, path: Path | None) -> str:
     facts = training.facts
     spec, seed = facts.model, f"torch.manual_seed({facts.seed})"
@@ -111,10 +140,12 @@ def _model(training: Any, source: Source, path: Path | None) -> str:
     else:
         lines = [seed, f"model = {source.call(spec.net, spec.arguments)}"]
     if facts.was_lazy:
-        first = "X" if names_of(training)[0] == "X" else "X_train"
+        first = names_of(training)[0]
         lines.append(
             f"model.eval()({first}[:{len(facts.sample)}])  # lazy layers take their shapes"
         )
+    if facts.shown:
+        lines.append(f"model.initialise({', '.join(names_of(training)[: facts.shown])})")
     if facts.device.type != "cpu":
         lines.append(f"model.to({str(facts.device)!r})")
     return "\n".join([*_defined_since(before, source), *lines])
@@ -151,67 +182,92 @@ def _loss(training: Any, source: Source) -> str:
 
 
 def _optimizer(training: Any, source: Source) -> str:
-    facts, optimizer = training.facts, training.optimizer
+    recipe, optimizer, model = training.facts.optimizer, training.optimizer, training.model
     before = set(source.definitions)
-    kind, keywords = settings(facts.optimizer)
+    if isinstance(recipe, Recipes):
+        lines, schedules = ["optimizer = {}"], []
+        for name, part in recipe.arguments.items():
+            owner = f"model.{name}" if name.isidentifier() else f'model.get_submodule("{name}")'
+            target = f'optimizer["{name}"]'
+            inside = dict(model.named_children())[name]
+            lines += _one(part, optimizer[name], inside, (target, owner), source)
+            schedules += _schedule(part.schedule, training, optimizer[name], target, source)
+    else:
+        lines = _one(recipe, optimizer, model, ("optimizer", "model"), source)
+        schedules = _schedule(recipe.schedule, training, optimizer, "optimizer", source)
+    if schedules and training.loop.step is not None:
+        lines.append(f"schedules = [{', '.join(schedules)}]")
+    elif schedules:
+        lines.append(f"schedule = {schedules[0]}")
+    return "\n".join([*_defined_since(before, source), *lines])
+
+
+def _one(
+    recipe: Any, optimizer: Any, model: nn.Module, names: tuple[str, str], source: Source
+) -> list[str]:
+    """The lines that make one optimizer; the names are its own and that of its model."""
+    kind, keywords = settings(recipe)
     if isinstance(kind, functools.partial):
         kind, keywords = cast(Any, kind).func, {**kind.keywords, **keywords}
-    if len(optimizer.param_groups) > 1 and not facts.optimizer.groups:
+    if len(optimizer.param_groups) > 1 and not recipe.groups:
         raise EjectError(
             f"this {kind.__name__} has {len(optimizer.param_groups)} groups of weights of its own; "
             "name them by patterns instead, mm.Optimizer(..., groups=[(pattern, settings)])"
         )
-    lines, weights = [], "model.parameters()"
-    if facts.optimizer.groups:
-        lines.append("weights = dict(model.named_parameters())")
-        weights = _groups(training, source)
-    keywords = {name: value for name, value in keywords.items() if (name, value) != ("fused", None)}
-    told = ", ".join(f"{name}={source.of(value)}" for name, value in keywords.items())
-    lines.append(f"optimizer = {source.of(kind)}({weights}{', ' if told else ''}{told})")
-    lines += _schedule(facts.optimizer.schedule, training, source)
-    return "\n".join([*_defined_since(before, source), *lines])
+    name, owner = names
+    lines, weights = [], f"{owner}.parameters()"
+    if recipe.groups:
+        lines.append(f"weights = dict({owner}.named_parameters())")
+        weights = _groups(recipe, optimizer, model, source)
+    keywords = {word: value for word, value in keywords.items() if (word, value) != ("fused", None)}
+    told = ", ".join(f"{word}={source.of(value)}" for word, value in keywords.items())
+    return [*lines, f"{name} = {source.of(kind)}({weights}{', ' if told else ''}{told})"]
 
 
-def _groups(training: Any, source: Source) -> str:
-    names = {weight: name for name, weight in training.model.named_parameters()}
+def _groups(recipe: Any, optimizer: Any, model: nn.Module, source: Source) -> str:
+    names = {weight: name for name, weight in model.named_parameters()}
     groups = []
-    changes = [dict(change) for _, change in training.facts.optimizer.groups] + [{}]
-    for group, change in zip(training.optimizer.param_groups, changes, strict=False):
+    changes = [dict(change) for _, change in recipe.groups] + [{}]
+    for group, change in zip(optimizer.param_groups, changes, strict=False):
         listed = ", ".join(f'weights["{names[weight]}"]' for weight in group["params"])
         told = "".join(f", {source.of(name)}: {source.of(value)}" for name, value in change.items())
         groups.append(f'{{"params": [{listed}]{told}}}')
     return "[" + ", ".join(groups) + "]"
 
 
-def _schedule(schedule: Any, training: Any, source: Source) -> list[str]:
+def _schedule(schedule: Any, training: Any, optimizer: Any, name: str, source: Source) -> list[str]:
     if schedule is None:
         return []
     if isinstance(schedule, str):
         steps = steps_in(training, training.loop.epochs)
-        kind, keywords = schedule_settings(schedule, training.optimizer.defaults["lr"], steps)
+        kind, keywords = schedule_settings(schedule, optimizer.defaults["lr"], steps)
     elif isinstance(schedule, functools.partial):
         kind, keywords = schedule.func, schedule.keywords
     else:
         kind, keywords = cast(Any, schedule), {}
     told = "".join(f", {name}={source.of(value)}" for name, value in keywords.items())
-    return [f"schedule = {source.of(kind)}(optimizer{told})"]
+    return [f"{source.of(kind)}({name}{told})"]
 
 
 def _loop(training: Any, source: Source) -> str:
     complete(training)
     spec, data = training.loop, training.data
     targets = ["y", "weight"] if training.facts.weighted else ["y"]
-    whole = len(data) == 1 and spec.accumulate == 1
+    in_memory = isinstance(data, Batches)
+    whole = in_memory and len(data) == 1 and spec.accumulate == 1
+    own, called = _step(spec.step, source)
+    usual = closure_loop if wants_closure(training.optimizer) else loop
     body = specialise(
-        closure_loop if wants_closure(training.optimizer) else loop,
+        usual if spec.step is None else stepped_loop,
         _known(training),
-        {},
+        ALONE | called,
         drop=("yield",) if spec.accumulate > 1 else ("yield", "rows = 0"),
         inline=(update,),
         batches={"data.batches(epoch)": "" if whole else "batches(epoch)"},
-        targets=targets,
+        targets=targets if in_memory else None,
     )
-    lines = [_companions(training, source), "" if whole else _batches(training)]
+    lines = [_companions(training, source), own]
+    lines.append(_batches(training) if in_memory and not whole else own and "\n")
     ending: list[Any] = []
     if training.valid is not None and spec.uses_validation:
         lines.append(_evaluate(training, targets))
@@ -221,6 +277,18 @@ def _loop(training: Any, source: Source) -> str:
     if training.state.average is not None:
         lines.append("model.load_state_dict(average.module.state_dict())")
     return "\n".join(line for line in [*lines, "model.eval()"] if line)
+
+
+def _step(step: Any, source: Source) -> tuple[str, dict[str, str]]:
+    """The source of the user's step, and the name that it is called by."""
+    if step is None:
+        return "", {}
+    before = set(source.definitions)
+    expression = source.of(step)
+    texts = [f"\n{text.rstrip()}" for text in _defined_since(before, source)]
+    if expression.isidentifier():
+        return "\n".join(texts), {"step": expression}
+    return "\n".join([*texts, f"\nstep = {expression}"]), {}
 
 
 def _known(training: Any) -> dict[str, Any]:
@@ -240,6 +308,7 @@ def _known(training: Any) -> dict[str, Any]:
         "accumulate": spec.accumulate,
         "clip_norm": spec.clip_norm,
         "len(data)": len(training.data),
+        "schedules": () if state.schedule is None else PRESENT,
         **{name: None if part is None else PRESENT for name, part in companions.items()},
     }
 
@@ -268,6 +337,8 @@ def _batches(training: Any) -> str:
     if not data.shuffle or data.batch_size >= data.n_rows:
         split = ", ".join(f"{name}.split({data.batch_size})" for name in names)
         return f"\n\ndef batches(epoch):\n    yield from zip({split})\n\n"
+    if data.lengths is not None:
+        return cut_batches(data, names)
     rows = ", ".join(f"{name}[rows]" for name in names)
     where = "" if training.facts.device.type == "cpu" else f".to({str(training.facts.device)!r})"
     return f"""
@@ -285,7 +356,7 @@ def _evaluate(training: Any, targets: list[str]) -> str:
     size = training.valid.batch_size
     split = ", ".join(f"{name}_valid.split({size})" for name in ["X", *targets])
     body = specialise(
-        evaluate, {}, {}, batches={"data.batches(0)": f"zip({split})"}, targets=targets
+        evaluate, {}, ALONE, batches={"data.batches(0)": f"zip({split})"}, targets=targets
     )
     text = text_of(cst.IndentedBlock(body)).strip("\n")
     return f"\n\n@torch.no_grad()\ndef evaluate(model, loss_fn):\n{text.lstrip(chr(10))}\n\n"
@@ -297,7 +368,7 @@ def _with_validation(training: Any, body: list[Any]) -> tuple[list[Any], list[An
     known = {"step.last": True, "best.weights": PRESENT, "patience": patience}
     model = "model" if training.state.average is None else "average.module"
     rename = {
-        "evaluate(model, loss_fn, data)": f"evaluate({model}, loss_fn)",
+        "evaluate(model, loss_fn, data, count)": f"evaluate({model}, loss_fn)",
         "step.valid_loss": "valid_loss",
         "step.epoch": "epoch",
         "best.loss": "best_loss",

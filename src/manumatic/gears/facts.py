@@ -16,6 +16,7 @@ from manumatic.logbook import Logbook
 from manumatic.parts.components import Data, Loop, Model, Optimizer
 from manumatic.parts.device import OwnRandomness
 from manumatic.parts.loop import Best
+from manumatic.parts.processes import Processes
 from manumatic.task import Task
 from manumatic.watch.spec import Watch
 
@@ -60,6 +61,11 @@ class Found:
     weighted: bool = False
     source: Any = None
 
+    @property
+    def n_rows(self) -> int:
+        """Rows to train on; where a stream does not tell, as many as many have."""
+        return int(getattr(self.data, "n_rows", 10_000))
+
 
 @dataclass
 class Facts:
@@ -102,10 +108,12 @@ class Facts:
     encode: Callable[[Any], Any]
     out_shape: tuple[int, ...] = ()  # of one raw output
     was_lazy: bool = False  # the model took its shapes from the sample
+    shown: int = 0  # tensors that the model saw to choose its initial weights: none, X, or y, too
     fresh: bool = True  # the weights have never been trained
     swapped: str = ""  # a component that was exchanged after the first step
     source: Any = None
     make: Callable[[Any], Any] | None = None
+    processes: Processes = field(default_factory=Processes)  # that train together
 
 
 @dataclass
@@ -125,6 +133,7 @@ class State:
     average: Any = None
     safe: dict[str, Tensor] = field(default_factory=dict)  # finite weights to fall back on
     saved: float = field(default_factory=time.monotonic)  # when a checkpoint was last written
+    begun: float | None = None  # when the first run() did
     epoch_done: bool = False
 
     @property

@@ -2,6 +2,7 @@
 
 __all__ = ["Part", "Training"]
 
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -136,6 +137,7 @@ class Training:
         """
         if epochs is not None and epochs < 1:
             raise ComponentError(f"run(epochs=...) takes a whole number, 1 or more; got {epochs!r}")
+        self.state.begun = self.state.begun or time.monotonic()
         until = self.loop.epochs if epochs is None else self.state.next_epoch + epochs
         if until > self.loop.epochs:
             self.loop = Loop(**(self.loop.get_params() | {"epochs": until}))
@@ -147,6 +149,8 @@ class Training:
                     note(self, step)
                     if step.last and step.epoch + 1 == until < self.loop.epochs:
                         return self
+                    if self._late():  # other programs took their share of the machine
+                        break
             note(self, None)
         except FloatingPointError as error:
             raise diverged(self, error) from None
@@ -199,6 +203,10 @@ class Training:
             self.steps = begin(self)
             self.watcher.begin(self)
         return self.steps
+
+    def _late(self) -> bool:
+        limit, begun = self.loop.time, self.state.begun
+        return limit is not None and begun is not None and time.monotonic() - begun > limit
 
     def _rows_a_step(self) -> int:
         return int(getattr(self.data, "batch_size", 1))

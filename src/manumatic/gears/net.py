@@ -16,7 +16,9 @@ from manumatic.doctor.after import seen_before
 from manumatic.doctor.finding import facts_of
 from manumatic.errors import ComponentError, DataError, DivergedError
 from manumatic.gears.assemble import assemble
+from manumatic.gears.beyond import first_rows, in_blocks, is_beyond
 from manumatic.gears.books import settle
+from manumatic.gears.calibrate import calibrated
 from manumatic.gears.callbacks import CallbackSupportMixin, with_callbacks
 from manumatic.gears.checkup import keys_of
 from manumatic.gears.choices import as_data, as_loop
@@ -24,16 +26,19 @@ from manumatic.gears.facts import Earlier, Specs
 from manumatic.gears.handover import steps
 from manumatic.gears.manual import Training
 from manumatic.gears.reading import reader_of
+from manumatic.gears.reads import names_steps
 from manumatic.gears.swap import describe
 from manumatic.logbook import Logbook
 from manumatic.parts.components import Component, Data, Loop
 from manumatic.parts.data import batch_rows
 from manumatic.parts.device import threads_for
+from manumatic.parts.lengths import rows_at_once
 from manumatic.parts.rows import kind_of, read_rows
 from manumatic.show.net import render_net
 from manumatic.watch.spec import as_watch
 
 ADDRESSED = ("model", "data", "loss", "optimizer", "loop", "watch")  # what ``__`` reaches into
+KEPT = ("clip_norm", "accumulate", "precision", "step")  # of a loop, where it goes on for an epoch
 
 
 class Net(CallbackSupportMixin, BaseEstimator):
@@ -121,7 +126,7 @@ class Net(CallbackSupportMixin, BaseEstimator):
         """
         earlier = self._earlier() if hasattr(self, "model_") else None
         asked = as_loop(self.loop) or Loop()
-        kept = {name: getattr(asked, name) for name in ("clip_norm", "accumulate", "precision")}
+        kept = {name: getattr(asked, name) for name in KEPT}
         loop = Loop(epochs=1, **kept)
         training = self._assemble(X, y, sample_weight, earlier, loop=loop, classes=classes)
         training.facts.optimizer = clone(training.facts.optimizer).set_params(schedule=None)
@@ -183,13 +188,15 @@ class Net(CallbackSupportMixin, BaseEstimator):
         elif isinstance(X, Dataset | DataLoader):
             batches = X if isinstance(X, DataLoader) else DataLoader(X, 1024)
             inputs = (batch_rows(b)[0] if isinstance(b, list | tuple) else b for b in batches)
+        elif is_beyond(X):
+            inputs = (part for block in in_blocks(X) for part in chunks(numbers_of(self, block)))
         else:
             inputs = chunks(numbers_of(self, X))
         return outputs(self.model_, inputs)
 
     def _read(self, X: Any, reset: bool) -> Any:
         """Rows in one of four forms; columns counted and named as scikit-learn does."""
-        rows = read_rows(X, allow_nan=self._takes_nan())
+        rows = read_rows(X, allow_nan=self._takes_nan(), steps=names_steps(self.model))
         if kind_of(rows) in ("table", "frame"):
             named = X if hasattr(X, "columns") else rows
             validate_data(self, named, reset=reset, skip_check_array=True)
@@ -215,7 +222,9 @@ class Net(CallbackSupportMixin, BaseEstimator):
                 )
             X, y = X.tensors
             data = Data(**(as_data(data).get_params(deep=False) | {"preprocess": None}))
-        if not isinstance(X, Dataset | DataLoader):
+        if is_beyond(X):
+            self._read(first_rows(X), reset=earlier is None)
+        elif not isinstance(X, Dataset | DataLoader):
             X = self._read(X, reset=earlier is None)
         specs = Specs(
             model=self.model,
@@ -239,7 +248,8 @@ class Net(CallbackSupportMixin, BaseEstimator):
         """Become what a training has learned."""
         facts = training.facts
         self.__dict__.pop("_partial", None)  # partial_fit would go on from another run
-        self.model_ = training.model.eval()
+        link = calibrated(training)
+        self.model_ = facts.processes.shards.plain(training.model).eval()
         self.history_ = training.state.history
         # what mm.shift says of the components, before what automatic decided
         self.logbook_ = Logbook([*vars(self).get("_roles", ()), *facts.logbook])
@@ -248,7 +258,7 @@ class Net(CallbackSupportMixin, BaseEstimator):
         self.seed_ = facts.seed
         self.preprocess_ = facts.preparation.preprocess
         self._preparation, self._task = facts.preparation, facts.task
-        self._reader = reader_of(training.link, facts.task, facts.preparation)
+        self._reader = reader_of(link, facts.task, facts.preparation)
         # the shape of two rows, to trace the model with: one number in memory
         self._sample = facts.sample.new_zeros(1).expand(2, *facts.sample.shape[1:])
         self._told = {name: describe(part) for name, part in training.parts.items()}
@@ -303,7 +313,7 @@ class Net(CallbackSupportMixin, BaseEstimator):
 def numbers_of(net: Net, X: Any) -> Tensor:
     """Rows in memory, prepared as those that the model was trained on."""
     numbers = steps.numbers(net._preparation, net._read(X, reset=False))
-    if tuple(numbers.shape[1:]) != net._task.in_shape:
+    if not net._task.fits(numbers.shape[1:]):
         raise DataError(
             f"X has rows of the shape {tuple(numbers.shape[1:])}; this "
             f"{type(net).__name__} was fitted on {net._task.in_shape}"
@@ -325,4 +335,6 @@ def outputs(
 
 def chunks(tensor: Tensor) -> tuple[Tensor, ...]:
     """About a million numbers at a time: what a forward pass needs stays small."""
+    if tensor.ndim == 3 or not tensor.is_floating_point():
+        return tensor.split(min(rows_at_once(tensor), 256))
     return tensor.split(max(256, 2**20 // max(1, tensor[0].numel())))

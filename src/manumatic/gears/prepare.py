@@ -1,6 +1,13 @@
 """The user's rows and targets → the tensors that a model trains on, and the way back."""
 
-__all__ = ["Preparation", "Rows", "as_tensor", "class_weights", "prepare_rows"]
+__all__ = [
+    "Preparation",
+    "Rows",
+    "as_tensor",
+    "class_weights",
+    "numeric_columns",
+    "prepare_rows",
+]
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +23,12 @@ from torch import Tensor
 from manumatic.convert.border import Border
 from manumatic.errors import ComponentError, DataError
 from manumatic.logbook import Logbook
+from manumatic.parts.cells import sentences
 from manumatic.parts.columns import array_preprocess, table_preprocess, text_preprocess
 from manumatic.parts.components import Data
 from manumatic.parts.rows import as_images, kind_of
+from manumatic.parts.sequences import Sequences, steps_of
+from manumatic.parts.tokens import Tokenizer, told
 from manumatic.task import Task
 
 
@@ -60,7 +70,9 @@ class Preparation:
     def numbers(self, rows: Any) -> Tensor:
         """Rows that were read at the border, as the model takes them: a float32 tensor (n, …)."""
         if self.preprocess is not None:
-            if self.columns is not None and isinstance(rows, np.ndarray):
+            if self.vocabulary:
+                rows = sentences(rows)
+            elif self.columns is not None and isinstance(rows, np.ndarray):
                 rows = pd.DataFrame(rows, columns=self.columns)
             elif self.columns is None and isinstance(rows, pd.DataFrame):
                 rows = _plain(rows)
@@ -69,7 +81,19 @@ class Preparation:
 
     def tensor(self, numbers: Any) -> Tensor:
         """Prepared rows as a tensor; a converted model fills in missing values itself."""
-        return as_tensor(numbers, missing=isinstance(self.preprocess, Border))
+        if self.vocabulary:
+            return torch.from_numpy(np.array(numbers, dtype=np.int64))
+        return as_tensor(numbers, missing=self.steps or isinstance(self.preprocess, Border))
+
+    @property
+    def vocabulary(self) -> int:
+        """How many numbers of words there are; 0 where rows are not words."""
+        return getattr(_last(self.preprocess), "n_words_", 0)
+
+    @property
+    def steps(self) -> bool:
+        """Whether rows are sequences; NaN is a step that is not there."""
+        return isinstance(_last(self.preprocess), Sequences)
 
     def pair(self, rows: Rows, task: Task, inputs: Tensor) -> tuple[Tensor, np.ndarray]:
         """Inputs, and what the model is trained to return for them."""
@@ -88,6 +112,10 @@ class Preparation:
         if self.target is None:
             return prediction
         return self.target.inverse_transform(prediction)
+
+
+def _last(preprocess: Any) -> Any:
+    return preprocess.steps[-1][1] if hasattr(preprocess, "steps") else preprocess
 
 
 def as_tensor(rows: Any, missing: bool = False) -> Tensor:
@@ -132,6 +160,13 @@ def _plain(frame: pd.DataFrame) -> np.ndarray:
         ) from None
 
 
+def numeric_columns(numbers: Tensor) -> tuple[int, ...]:
+    """Columns of (n, d) that take more than three values; at most 2,000 rows are looked at."""
+    some = numbers[:: max(1, len(numbers) // 2000)].sort(dim=0).values
+    different = 1 + (some[1:] != some[:-1]).sum(dim=0)
+    return tuple(torch.nonzero(different > 3).flatten().tolist())
+
+
 def class_weights(class_weight: Any, y: Any, task: Task) -> np.ndarray | None:
     """A weight a row from weights of the classes (None, "balanced" or {label: weight})."""
     if class_weight is None:
@@ -169,6 +204,8 @@ def prepare_rows(
     if preparation.preprocess is not None:
         y = None if task.kind == "reconstruction" else train.y
         X = preparation.preprocess.fit_transform(X, y)
+        if isinstance(preparation.preprocess, Tokenizer):
+            logbook.note("data", *told(preparation.preprocess))
     if task.kind == "regression":
         preparation.target = _choose_target(spec, train, scale_target, logbook)
     return preparation, *preparation.pair(train, task, preparation.tensor(X))
@@ -181,17 +218,22 @@ def _choose(spec: Data, train: Rows, task: Task, seed: int, logbook: Logbook) ->
         return None
     if hasattr(spec.preprocess, "fit_transform") and not isinstance(spec.preprocess, type):
         return clone(spec.preprocess)
-    if not (isinstance(spec.preprocess, str) and spec.preprocess == "auto"):
+    if not (isinstance(spec.preprocess, str) and spec.preprocess in ("auto", *KINDS)):
         raise ComponentError(
-            'preprocess must be "auto", None or a scikit-learn transformer; '
-            f"got {spec.preprocess!r}"
+            'preprocess must be "auto", "tokens", "sequences", "images", None or a scikit-learn '
+            f"transformer; got {spec.preprocess!r}"
         )
+    kind = KINDS.get(spec.preprocess, kind)
+    if kind == "tokens":
+        return _tokens(train.X)
     if kind == "frame":
         one_target = task.kind != "multilabel" and task.n_outputs == 1
         classes = task.is_classification if one_target else None
         return table_preprocess(train.X, classification=classes, seed=seed, logbook=logbook)
     if kind == "text":
         return text_preprocess(train.X, seed=seed, logbook=logbook)
+    if kind == "sequence":
+        return _sequences(train.X, logbook)
     if kind == "image":
         mean, scale = float(np.mean(train.X)), float(np.std(train.X)) or 1.0
         logbook.note(
@@ -201,6 +243,29 @@ def _choose(spec: Data, train: Rows, task: Task, seed: int, logbook: Logbook) ->
         )
         return FunctionTransformer(as_images, kw_args={"mean": mean, "scale": scale})
     return array_preprocess(train.X, logbook=logbook)
+
+
+KINDS = {"tokens": "tokens", "sequences": "sequence", "images": "image"}
+
+
+def _tokens(X: Any) -> Tokenizer:
+    texts = sentences(X)
+    if len(set(texts)) < 2 or not any(map(str.strip, texts)):
+        raise DataError(
+            f"all texts are alike, {texts[0]!r}: there is nothing to tell rows apart by"
+        )
+    return Tokenizer()
+
+
+def _sequences(X: Any, logbook: Logbook) -> Sequences:
+    """Features scaled over the steps that are there, as the columns of a table are."""
+    if not isinstance(X, np.ndarray) or X.ndim not in (2, 3) or X.dtype.kind not in "fiu":
+        raise DataError(f'preprocess="sequences" takes rows (n, t, features); X is a {kind_of(X)}')
+    rows = X if X.ndim == 3 else X[..., np.newaxis]
+    steps = steps_of(rows)
+    if not len(steps):
+        raise DataError(f"none of the {len(X)} rows of X has a step")
+    return Sequences(array_preprocess(steps, logbook=logbook))
 
 
 def _choose_target(spec: Data, train: Rows, scale_target: bool, logbook: Logbook) -> Any:

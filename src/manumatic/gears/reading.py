@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from torch import Tensor
 
 from manumatic.gears.prepare import Preparation
-from manumatic.parts.loss import Link
+from manumatic.parts.link import Link
 from manumatic.task import Task
 
 
@@ -32,7 +32,7 @@ class Labels(ClassifierMixin, BaseEstimator):
     def predict_log_proba(self, raw: Tensor) -> np.ndarray:
         """Logarithms of the probabilities."""
         if self.link.kind == "softmax":  # else a probability that rounds to 0 would be -inf
-            return raw.log_softmax(dim=1).numpy()
+            return self.link.scores(raw).log_softmax(dim=1).numpy()
         return self.link(raw).log().numpy()
 
     def predict(self, raw: Tensor) -> np.ndarray:

@@ -7,6 +7,7 @@ import functools
 import importlib
 import inspect
 import math
+import symtable
 import sys
 import textwrap
 from collections.abc import Callable
@@ -32,11 +33,14 @@ class Source:
         Lines such as ``import numpy as np``.
     definitions : dict
         Name → source of each class and function of the user's (or ours) in the order of need.
+    known : dict
+        Name → object that the script has made by then.
     """
 
     def __init__(self) -> None:
         self.imports: set[str] = set()
         self.definitions: dict[str, str] = {}
+        self.known: dict[str, Any] = {}
 
     def of(self, value: Any) -> str:
         """An expression that makes an equal object.
@@ -46,6 +50,9 @@ class Source:
         EjectError
             There is none: a lambda, an object without constructor arguments to read.
         """
+        for name, made in self.known.items():
+            if value is made:
+                return name
         for kinds, write in WAYS:
             if isinstance(value, kinds):
                 return write(self, value)
@@ -132,7 +139,7 @@ class Source:
         self.definitions[name] = ""  # reserved: a class may name itself
         tree = ast.parse(text)
         space = _namespace(value)
-        for word in _free_names(tree):
+        for word in _free_names(tree, text):
             if word in space and word != name:
                 self._need(word, space[word])
         del self.definitions[name]
@@ -279,9 +286,17 @@ def _namespace(value: Any) -> dict[str, Any]:
     return first.__globals__ if first else vars(sys.modules[value.__module__])
 
 
-def _free_names(tree: ast.AST) -> list[str]:
-    """Names that the source reads, in order, each once."""
-    return list(dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name)))
+def _free_names(tree: ast.AST, text: str) -> list[str]:
+    """Names that the source reads from outside, in order, each once."""
+    outside = _outside(symtable.symtable(text, "<source>", "exec"))
+    names = (node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return [name for name in dict.fromkeys(names) if name in outside]
+
+
+def _outside(table: symtable.SymbolTable) -> set[str]:
+    top = table.get_type() == "module"
+    symbols = [s for s in table.get_symbols() if s.is_global() or (top and s.is_referenced())]
+    return {s.get_name() for s in symbols}.union(*map(_outside, table.get_children()))
 
 
 def _short_docstrings(text: str, tree: ast.Module) -> str:

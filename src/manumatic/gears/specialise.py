@@ -22,7 +22,7 @@ def specialise(
     drop: Sequence[str] = (),
     inline: Sequence[Callable[..., Any]] = (),
     batches: dict[str, str] | None = None,
-    targets: Sequence[str] = ("y",),
+    targets: Sequence[str] | None = ("y",),
 ) -> list[Any]:
     """The body of a function for one run.
 
@@ -42,8 +42,8 @@ def specialise(
     batches : dict
         For each source of batches (``"data.batches(epoch)"``) what to loop over in its place; an
         empty string where there is one batch and no loop is needed.
-    targets : sequence of str
-        What ``*target`` stands for.
+    targets : sequence of str or None
+        What ``*target`` stands for; None leaves it as it is.
     """
     module = cst.parse_module(textwrap.dedent(inspect.getsource(function)))
     definition = module.body[0]
@@ -122,7 +122,7 @@ class _Specialise(cst.CSTTransformer):
         drop: tuple[str, ...],
         inline: Sequence[Callable[..., Any]],
         batches: dict[str, str],
-        targets: Sequence[str],
+        targets: Sequence[str] | None,
     ) -> None:
         self.known, self.rename, self.drop = _Known(known), rename, drop
         self.inline = {function.__name__: function for function in inline}
@@ -203,7 +203,9 @@ class _Specialise(cst.CSTTransformer):
     def leave_For(self, original: cst.For, updated: cst.For) -> Any:
         """``for batch, X, *target in data.batches(epoch)`` with this run's names."""
         source = text_of(original.iter)
-        if source not in self.batches:
+        if self.known.values.get(source, _OPEN) == ():
+            return cst.RemoveFromParent()
+        if source not in self.batches or self.targets is None:
             return updated
         if not self.batches[source]:
             return _spliced(updated.body.body, updated.leading_lines)
@@ -219,7 +221,8 @@ class _Specialise(cst.CSTTransformer):
         """``range(0, n)`` is written ``range(n)``, and ``*target`` by its names."""
         if m.matches(updated, m.Call(m.Name("range"), [m.Arg(m.Integer("0")), m.Arg()])):
             return updated.with_changes(args=updated.args[1:])
-        if updated.args and m.matches(updated.args[-1], m.Arg(m.Name("target"), star="*")):
+        starred = m.Arg(m.Name("target"), star="*")
+        if updated.args and self.targets is not None and m.matches(updated.args[-1], starred):
             names = [cst.Arg(cst.Name(name)) for name in self.targets]
             return updated.with_changes(args=[*updated.args[:-1], *names])
         return updated

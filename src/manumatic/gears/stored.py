@@ -1,6 +1,6 @@
 """The data section of an ejected script: rows in it, or in a file beside it, read as they were."""
 
-__all__ = ["data_section", "names_of"]
+__all__ = ["cut_batches", "data_section", "names_of"]
 
 import io
 from pathlib import Path
@@ -15,6 +15,7 @@ from manumatic.errors import EjectError
 from manumatic.files import write_whole
 from manumatic.gears.source import Source
 from manumatic.parts.data import split_settings
+from manumatic.parts.lengths import lengths_of
 
 FEW = 60  # numbers that a reader takes in at a glance
 
@@ -211,6 +212,9 @@ def _split(training: Any, source: Source) -> list[str]:
     labels = facts.source.y if facts.task.kind in ("binary", "multiclass") else None
     n_rows = len(facts.source)
     held_out, stratified = split_settings(n_rows, facts.data.validation, labels)
+    if not facts.data.shuffle:
+        first = n_rows - held_out
+        return [f"train, valid = slice(0, {first}), slice({first}, {n_rows})"]
     source.imports |= {"from sklearn.model_selection import train_test_split", "import numpy as np"}
     stratify = ", stratify=target" if stratified else ""
     return [
@@ -235,7 +239,9 @@ def _numbers(training: Any, source: Source, names: list[str]) -> list[str]:
             f"preprocess.fit_transform({train}{beside})",
             f"preprocess.transform({valid})",
         )
-    lines.append(f"{names[0]} = {_tensor(train)}")
+    if whole := not training.data.X.is_floating_point():
+        train, valid = f"torch.tensor({train})", f"torch.tensor({valid})"
+    lines.append(f"{names[0]} = {train if whole else _tensor(train)}")
     if preparation.target is not None:
         lines.append(
             f"scaler = {source.of(clone(preparation.target))}.fit({_column(target, facts)})"
@@ -245,10 +251,41 @@ def _numbers(training: Any, source: Source, names: list[str]) -> list[str]:
     itself = _is_itself(facts)
     lines.append(f"{names[1]} = {names[0] if itself else _target(target, training)}")
     if held:
-        lines.append(f"X_valid = {_tensor(valid)}")
+        lines.append(f"X_valid = {valid if whole else _tensor(valid)}")
         held_target = "X_valid" if itself else _target(held_target, training)
         lines.append(f"y_valid = {held_target}")
-    return lines + (_weights(names[2], held) if facts.weighted else [])
+    lines += _weights(names[2], held) if facts.weighted else []
+    return lines + _lengths(training, source, names)
+
+
+def _lengths(training: Any, source: Source, names: list[str]) -> list[str]:
+    """How long each row is, where batches are cut to their longest."""
+    data = training.data
+    if data.lengths is None or data.batch_size >= data.n_rows or not data.shuffle:
+        return []
+    before = set(source.definitions)
+    called = source.of(lengths_of)
+    added = [text for name, text in source.definitions.items() if name not in before]
+    return [*(f"\n\n{text}\n\n" for text in added), f"lengths = {called}({names[0]})"]
+
+
+def cut_batches(data: Any, names: list[str]) -> str:
+    """The function of a script that gives batches of rows of like length, cut to their longest."""
+    first, *others = names
+    rest = "".join(f", {name}[rows]" for name in others)
+    where = "" if data.X.device.type == "cpu" else f".to({str(data.X.device)!r})"
+    return f"""
+
+def batches(epoch):
+    generator = torch.Generator().manual_seed(1_000_003 * {data.seed} + epoch)
+    order, found = torch.randperm(len({first}), generator=generator){where}, []
+    for some in order.split({8 * data.batch_size}):  # of these, rows of like length come together
+        found += some[lengths[some].argsort(stable=True)].split({data.batch_size})
+    for place in torch.randperm(len(found), generator=generator).tolist():
+        rows = found[place]
+        yield {first}[rows][:, : int(lengths[rows].max())]{rest}
+
+"""
 
 
 def _preprocess(preprocess: Any, source: Source) -> list[str]:

@@ -16,20 +16,24 @@ from manumatic.doctor.after import seen_before
 from manumatic.errors import ComponentError
 from manumatic.gears.checkup import keys_of
 from manumatic.gears.choices import check_loop
+from manumatic.gears.own_step import check_judged, checked, free
 from manumatic.parts.components import Loop, Model
 from manumatic.parts.data import Batches, Stream
 from manumatic.parts.device import OwnRandomness, autocast, grad_scaler
-from manumatic.parts.loop import Best, Step, closure_loop, loop, validated
-from manumatic.parts.loss import as_loss, check_loss, choose_loss, shape_target
-from manumatic.parts.model import as_model, build_model, copy_weights, is_lazy, probe, resolve_model
-from manumatic.parts.optimizer import (
-    as_optimizer,
-    build_optimizer,
-    build_schedule,
-    recipe_of,
-    torch_class,
-    wants_closure,
+from manumatic.parts.loop import Best, Step, closure_loop, loop, stepped_loop, validated
+from manumatic.parts.loss import as_loss, check_loss, choose_loss, in_units, shape_target
+from manumatic.parts.model import (
+    as_model,
+    build_model,
+    copy_weights,
+    is_lazy,
+    probe,
+    resolve_model,
+    show_rows,
 )
+from manumatic.parts.optimizer import torch_class, wants_closure
+from manumatic.parts.processes import refuse_apart
+from manumatic.parts.several import Optimizers, build_optimizers, build_schedules, take_optimizer
 
 
 def exchange(training: Any, name: str, value: Any) -> None:
@@ -76,12 +80,15 @@ def _model(training: Any, model: Any) -> None:
             model = build_model(facts.model)
             if is_lazy(model):
                 probe(model, facts.sample)
+            facts.shown = show_rows(
+                model, training.data, target=in_units(facts.task, as_loss(facts.loss))
+            )
     else:
-        facts.model = Model(copy.deepcopy(model))  # where it starts from
+        facts.model, facts.shown = Model(copy.deepcopy(model)), 0  # where it starts from
         training.state.rng = OwnRandomness(facts.seed, facts.device)
     training.parts["model"] = model.to(facts.device)
     fit_loss(training, facts.loss)
-    training.parts["optimizer"] = build_optimizer(facts.optimizer, model)
+    training.parts["optimizer"] = build_optimizers(facts.optimizer, model)
     training.state.best, training.state.safe = Best(), {}  # these were another model's
     _start_over(training)
 
@@ -93,12 +100,8 @@ def _loss(training: Any, loss: Any) -> None:
 
 
 def _optimizer(training: Any, optimizer: Any) -> None:
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        training.facts.optimizer = as_optimizer(optimizer)
-        optimizer = build_optimizer(training.facts.optimizer, training.model)
-    else:
-        training.facts.optimizer = recipe_of(optimizer)
-    training.parts["optimizer"] = optimizer
+    training.facts.optimizer, made = take_optimizer(optimizer, training.model)
+    training.parts["optimizer"] = made
     _start_over(training)
 
 
@@ -117,7 +120,8 @@ def _start_over(training: Any) -> None:
     """The schedule, the scaler and the average belong to an optimizer, a model and a loop."""
     if training.state.schedule is not None:
         for group in training.optimizer.param_groups:
-            group["lr"] = group.pop("initial_lr", group["lr"])  # where the schedule found it
+            for name in [name for name in group if name.startswith("initial_")]:
+                group[name.removeprefix("initial_")] = group.pop(name)  # as the schedule found it
     training.state.schedule = training.state.scaler = training.state.average = None
     training.state.ended = False
 
@@ -131,12 +135,21 @@ def fit_loss(training: Any, loss: Any) -> None:
     A finished loss (an object that can be called) is taken as it is.
     """
     facts, data = training.facts, training.data
-    with torch.random.fork_rng([]):  # looking must not change what is drawn later
-        prediction = probe(training.model, facts.sample.to(facts.device))
+    prediction = facts.sample.to(facts.device)
+    if not free(training):
+        with torch.random.fork_rng([]):  # looking must not change what is drawn later
+            prediction = probe(training.model, prediction)
+    apart = getattr(training.model, "answers_apart", False)
     chosen, training.link = choose_loss(
-        as_loss(loss), facts.task, prediction, facts.weighted, facts.logbook
+        as_loss(loss),
+        facts.task,
+        prediction,
+        facts.weighted,
+        facts.logbook,
+        free=free(training),
+        apart=apart,
     )
-    finished = callable(loss) and not isinstance(loss, type) and not facts.weighted
+    finished = callable(loss) and not (isinstance(loss, type) or facts.weighted or apart)
     training.parts["loss"] = loss if finished else chosen
     facts.out_shape = tuple(prediction.shape[1:])
     for batches in (data, training.valid):
@@ -146,7 +159,7 @@ def fit_loss(training: Any, loss: Any) -> None:
             X, y, *weight = batches.tensors
             shaped = shape_target(training.loss, facts.task, y, facts.out_shape)
             batches.tensors = (X, shaped.to(facts.device), *weight)
-    if isinstance(data, Batches):
+    if isinstance(data, Batches) and training.loop.step is None:
         with torch.random.fork_rng([]):
             rest = [tensor[: len(prediction)] for tensor in data.tensors[1:]]
             check_loss(training.loss, prediction, *rest)
@@ -169,36 +182,86 @@ def begin(training: Any) -> Iterator[Step]:
     common: dict[str, Any] = {
         "epochs": 0 if state.ended else spec.epochs,
         "start": state.next_epoch,
-        "schedule": state.schedule,
-        # a read costs a microsecond on a CPU; a GPU would wait for it, so there epochs are judged
-        "guard": facts.device.type == "cpu",
+        # a read costs a microsecond on a CPU; a GPU would wait for it, so there epochs are judged;
+        # of several processes none may stop before the others
+        "guard": facts.device.type == "cpu" and facts.processes.alone,
     }
-    parts = (training.model, training.data, training.loss, training.optimizer)
-    if wants_closure(training.optimizer):
-        _refuse_with_closure(spec)
-        steps = closure_loop(*parts, **common)
+    model, data, loss_fn = _joined(training)
+    parts = (model, data, loss_fn, training.optimizer)
+    if spec.step is not None:
+        steps = _stepped(training, common)
+    elif wants_closure(training.optimizer):
+        steps = closure_loop(*parts, schedule=state.schedule, **common)
     else:
         steps = loop(
             *parts,
+            schedule=state.schedule,
             autocast=autocast(spec.precision, facts.device),
             scaler=state.scaler,
             accumulate=spec.accumulate,
             clip_norm=spec.clip_norm,
             average=state.average,
+            count=facts.processes.count(data),
             **common,
         )
+    steps = facts.processes.steps(steps, model, training.model)
     if training.valid is None or not spec.uses_validation:
         return steps
     judged = training.model if state.average is None else state.average.module
-    return validated(steps, judged, training.loss, training.valid, state.best, spec.patience)
+    valid = facts.processes.share(training.valid)
+    loss_fn, count = facts.processes.loss(training.loss, valid), facts.processes.count(valid)
+    return validated(steps, judged, loss_fn, valid, state.best, spec.patience, count)
+
+
+def _joined(training: Any) -> tuple[Any, Any, Any]:
+    """Model, data and loss as all processes train on them; alone, as they are."""
+    processes, facts = training.facts.processes, training.facts
+    if processes.alone:
+        return training.model, training.data, training.loss
+    closure = wants_closure(training.optimizer)
+    if closure or training.loop.step is not None:
+        what = f"{torch_class(training.optimizer).__name__}" if closure else "a step of your own"
+        raise ComponentError(
+            f"{what} decides when the loss is evaluated, and {processes.world} processes must do "
+            "so together; train in one process, without torchrun"
+        )
+    refuse_apart(training.loss)
+    data = processes.share(training.data)
+    model = processes.wrap(training.model, facts.sample.to(facts.device))
+    return model, data, processes.loss(training.loss, data)
+
+
+def _stepped(training: Any, common: dict[str, Any]) -> Iterator[Step]:
+    """The loop with the user's step; several optimizers come to it as a plain dict."""
+    spec, optimizer, schedule = training.loop, training.optimizer, training.state.schedule
+    several = isinstance(optimizer, Optimizers)
+    if training.valid is not None:
+        check_judged(training)
+    return stepped_loop(
+        training.model,
+        training.data,
+        training.loss,
+        dict(optimizer) if several else optimizer,
+        checked(spec.step),
+        schedules=[] if schedule is None else [*schedule.values()] if several else [schedule],
+        average=training.state.average,
+        **common,
+    )
 
 
 def complete(training: Any) -> None:
-    """What goes with optimizer and loop, where it does not exist yet."""
+    """What goes with optimizer and loop, where it does not exist yet.
+
+    Raises
+    ------
+    ComponentError
+        The two do not go together.
+    """
     spec, state = training.loop, training.state
+    _refuse_together(spec, training.optimizer)
     if state.schedule is None:
         steps = steps_in(training, spec.epochs - state.next_epoch)
-        state.schedule = build_schedule(
+        state.schedule = build_schedules(
             training.facts.optimizer.schedule, training.optimizer, steps
         )
     if state.scaler is None:
@@ -212,14 +275,24 @@ def steps_in(training: Any, epochs: int) -> int:
     return max(1, epochs * -(-len(training.data) // training.loop.accumulate))
 
 
-def _refuse_with_closure(spec: Loop) -> None:
-    refused = {"accumulate": 1, "clip_norm": None, "ema": None, "precision": "auto"}
+def _refuse_together(spec: Loop, optimizer: Any) -> None:
+    refused: dict[str, Any] = {"accumulate": 1, "clip_norm": None, "precision": "auto"}
+    if spec.step is not None:
+        what, instead = "a step of your own", "do it in the step"
+    elif isinstance(optimizer, Optimizers):
+        raise ComponentError(
+            f"optimizers for {', '.join(optimizer)} need a step that says when each is used, "
+            "mm.Loop(step=...); settings of their own for some weights need one optimizer, "
+            "mm.Optimizer(..., groups=[(pattern, settings)])"
+        )
+    elif wants_closure(optimizer):
+        what, instead = "an optimizer that evaluates the loss itself (LBFGS)", "leave it out"
+        refused["ema"] = None
+    else:
+        return
     for name, without in refused.items():
-        if getattr(spec, name) != without:
-            raise ComponentError(
-                f"{name}={getattr(spec, name)!r} does not go with an optimizer that evaluates the "
-                "loss itself (LBFGS); leave it out"
-            )
+        if (given := getattr(spec, name)) != without:
+            raise ComponentError(f"{name}={given!r} does not go with {what}; {instead}")
 
 
 def describe(part: Any) -> str:
@@ -231,6 +304,8 @@ def describe(part: Any) -> str:
     if isinstance(part, nn.Module):
         weights = sum(weight.numel() for weight in part.parameters())
         return f"{type(part).__name__}, {weights} weights" if weights else type(part).__name__
+    if isinstance(part, Optimizers):
+        return "; ".join(f"{name}: {describe(one)}" for name, one in part.items())
     if isinstance(part, torch.optim.Optimizer):
         group = part.param_groups[0]
         return f"{torch_class(part).__name__}, lr {float(group.get('initial_lr', group['lr'])):g}"

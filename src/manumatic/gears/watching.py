@@ -18,7 +18,7 @@ from manumatic.doctor.listen import Listener
 from manumatic.errors import ComponentError
 from manumatic.gears.checkup import Checkup
 from manumatic.gears.reading import reader_of
-from manumatic.parts.loop import Step, evaluate
+from manumatic.parts.loop import Step
 from manumatic.watch.loggers import Run, as_loggers
 from manumatic.watch.metrics import as_metrics
 from manumatic.watch.progress import Progress
@@ -97,7 +97,9 @@ class Watcher:
         valid = step.valid_loss
         if valid is None and training.valid is not None:  # rows to look at, not to decide by
             with torch.random.fork_rng([]):
-                valid = evaluate(training.model, training.loss, training.valid)
+                valid = training.facts.processes.evaluate(
+                    training.model, training.loss, training.valid
+                )
         if valid is not None:
             self._add(training, step.epoch, "valid", "loss", valid)
         self.findings.add(*self.checkup.epoch(training, loss))

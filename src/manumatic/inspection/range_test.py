@@ -111,7 +111,10 @@ def range_test(training: Any, low: float = 1e-6, steps: int = 100) -> RangeTest:
 
 def _prepared(training: Any, steps: int) -> Any:
     """The same training without a schedule, and without what ends, judges or saves it."""
-    kept = {name: getattr(training.loop, name) for name in ("clip_norm", "accumulate", "precision")}
+    kept = {
+        name: getattr(training.loop, name)
+        for name in ("clip_norm", "accumulate", "precision", "step")
+    }
     training.valid = None
     training.optimizer = clone(training.facts.optimizer).set_params(schedule=None)
     training.loop = Loop(epochs=steps + 1, **kept)

@@ -1,7 +1,7 @@
 """scikit-learn's model selection for our nets: many fits, trained as one.
 
-Every name is scikit-learn's, with its signature and its results; changing the import is the whole
-change.
+Every name but ``windows`` is scikit-learn's, with its signature and its results; changing the
+import is the whole change.
 """
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "cross_validate",
     "learning_curve",
     "validation_curve",
+    "windows",
 ]
 
 from manumatic.model_selection.search import (
@@ -27,3 +28,4 @@ from manumatic.model_selection.validation import (
     learning_curve,
     validation_curve,
 )
+from manumatic.model_selection.windows import windows

@@ -49,12 +49,13 @@ def told(value: Any) -> Any:
     Examples
     --------
     >>> told(torch.nn.ReLU), told((1, "a"))
-    ('ReLU', '(1, 'a')')
+    ('ReLU', "(1, 'a')")
     """
     if hasattr(value, "get_params") and not isinstance(value, type):
         params = value.get_params().items()
         kept = {name: told(v) for name, v in params if name.split("__")[0] not in ASIDE}
-        inside = {name: text for name, text in kept.items() if not isinstance(text, dict)}
+        # what a component holds is among the parameters, as optimizer__lr
+        inside = {name: v["class"] if isinstance(v, dict) else v for name, v in kept.items()}
         return {"class": type(value).__name__} | inside
     if isinstance(value, tuple | list):
         return f"({', '.join(str(told(part)) for part in value)})"

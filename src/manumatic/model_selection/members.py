@@ -88,6 +88,8 @@ def _rows(training: Any) -> str:
     for data in (training.data, training.valid):
         if type(data) is not Batches and data is not None:
             return f"its rows come from a {type(data).__name__}"
+        if data is not None and data.lengths is not None:
+            return "its batches are cut to their longest row"
     return ""
 
 
@@ -110,7 +112,7 @@ def _optimizer(training: Any) -> str:
 
 
 def _loop(training: Any) -> str:
-    plain = {"accumulate": 1, "ema": None, "checkpoint": None}
+    plain = {"accumulate": 1, "ema": None, "checkpoint": None, "step": None}
     for name, value in plain.items():
         if getattr(training.loop, name) != value:
             return f"{name}={getattr(training.loop, name)!r} of its loop"

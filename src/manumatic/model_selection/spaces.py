@@ -26,13 +26,16 @@ DECOUPLED = ("AdamW", "NAdam", "RAdam", "Muon", "Adafactor")  # weight decay apa
 # What a net is drawn from where its signature has a parameter of that name.
 # RealMLP's tuned space (Holzmüller et al. 2024, arXiv 2407.04491): 2 to 4 layers, dropout up to a
 # half, deviations of the frequencies over several powers of ten, 8 to 64 of them; TabM's (Gorishniy
-# et al. 2025, arXiv 2410.24210): 1 to 4 layers, 32 members; 8 and 16 are for computers without GPU.
+# et al. 2025, arXiv 2410.24210): 1 to 4 layers, 2 to 128 bins, 32 members; fewer are for computers
+# without GPU.
 OF_NETS: dict[str, Any] = {
+    "bins": (2, 128, "log"),
     "depth": (1, 4),
     "dropout": (0.0, 0.5),
-    "frequency": (0.01, 10.0, "log"),
     "frequencies": (8, 64, "log"),
-    "members": [8, 16, 32],
+    "frequency": (0.01, 10.0, "log"),
+    "members": [4, 8, 16, 32],
+    "spread": (0.01, 10.0, "log"),
 }
 WIDTHS = (64, 128, 256, 512)
 
@@ -90,8 +93,9 @@ def as_space(space: Any, training: Training) -> Space:
 def automatic_space(training: Training) -> dict[str, Any]:
     """The space of a net: learning rate, weight decay, batch size, and what a ready net takes.
 
-    The learning rate is drawn from a tenth to ten times the one that the net has. Of a network of
-    one's own no argument is drawn, for only its author knows what it stands.
+    The learning rate is drawn from a tenth to ten times the one that the net has; neither it nor
+    the weight decay is where groups of weights have their own. Of a network of one's own no
+    argument is drawn, for only its author knows what it stands.
 
     Parameters
     ----------
@@ -105,10 +109,12 @@ def automatic_space(training: Training) -> dict[str, Any]:
     >>> automatic_space(training)["optimizer__weight_decay"]
     (0.0001, 0.1, 'log')
     """
-    group = training.optimizer.param_groups[0]
-    lr = float(group.get("initial_lr", group["lr"]))
-    found: dict[str, Any] = {"optimizer__lr": (lr / 10, lr * 10, "log")}
-    if "weight_decay" in training.optimizer.defaults:
+    found: dict[str, Any] = {}
+    grouped = bool(training.facts.optimizer.groups)
+    if not grouped:
+        lr = float(training.optimizer.defaults["lr"])
+        found["optimizer__lr"] = (lr / 10, lr * 10, "log")
+    if "weight_decay" in training.optimizer.defaults and not grouped:
         decoupled = torch_class(training.optimizer).__name__ in DECOUPLED
         found["optimizer__weight_decay"] = (1e-4, 0.1, "log") if decoupled else (1e-6, 1e-3, "log")
     if isinstance(training.data, Batches):
@@ -160,7 +166,7 @@ def _widths(hidden: inspect.Parameter, has_depth: bool) -> Any:
     """A width where there is a depth or one number is all it takes, else widths of all layers."""
     several = "Sequence" in str(hidden.annotation) or isinstance(hidden.default, tuple | list)
     if has_depth or not several:
-        return (WIDTHS[0], WIDTHS[-1], "log")
+        return list(WIDTHS)  # which the heads of a transformer divide
     return [(width,) * depth for depth in (1, 2, 3) for width in WIDTHS]
 
 

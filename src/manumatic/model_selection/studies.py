@@ -2,6 +2,7 @@
 
 __all__ = [
     "LEASE",
+    "RUNGS",
     "alive",
     "give_up",
     "load_optuna",
@@ -24,6 +25,7 @@ import numpy as np
 from manumatic.errors import ComponentError, MissingExtra
 
 LEASE = 120.0  # seconds for which a trial counts as running without a sign of life
+RUNGS = 20  # places of a run where it is compared; each costs a line on the disk
 KEY = "manumatic"  # where a study keeps what it was made for
 AS_IT_IS = {"as_it_is": True}  # the trial that draws nothing
 PATIENCE = 2.0  # seconds until the process that makes a study has said what for
@@ -120,7 +122,7 @@ def _whole(path: Path) -> bool:
 
 
 def open_study(
-    storage: Any, name: str, *, maximize: bool, facts: Mapping[str, Any], seed: int, fixed: bool
+    storage: Any, name: str, *, maximize: bool, facts: Mapping[str, Any], fixed: bool
 ) -> tuple[Any, int]:
     """A new study, or the one of that name to go on with; and the seed of its draws.
 
@@ -131,9 +133,7 @@ def open_study(
     maximize : bool
         Whether a greater score is better.
     facts : mapping
-        What it is for, as text.
-    seed : int
-        Of a new study.
+        What it is for, as text; and the seed of a new study.
     fixed : bool
         Whether a study with another seed will not do.
 
@@ -143,7 +143,8 @@ def open_study(
         The study of that name was made for something else.
     """
     optuna = load_optuna()
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
+    # not in the first quarter of a run: a slow start is often a good end
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=RUNGS // 4)
     direction = "maximize" if maximize else "minimize"
     try:
         study = optuna.create_study(
@@ -156,11 +157,12 @@ def open_study(
     if before is None:
         if study.get_trials(deepcopy=False):
             raise ComponentError(f"the study {name!r} was not made by tune; take another name")
-        study.set_user_attr(KEY, {**facts, "seed": seed})
+        seed = int(facts["seed"])
+        study.set_user_attr(KEY, dict(facts))
         study.enqueue_trial({}, user_attrs=AS_IT_IS)  # so that nothing worse is ever the best
     else:
-        _compare(name, before, {**facts, "seed": seed if fixed else before["seed"]})
         seed = int(before["seed"])
+        _compare(name, before, facts if fixed else {**facts, "seed": seed})
     study.sampler = _sampler(seed)
     return study, seed
 
@@ -196,12 +198,13 @@ def _sampler(seed: int) -> Any:
 
     So processes that share a study never draw the same, and one that goes on does not begin again.
     """
-    optuna = load_optuna()
+    samplers = load_optuna().samplers
+    base: Any = samplers.BaseSampler
 
-    class ByNumber(optuna.samplers.BaseSampler):
+    class ByNumber(base):
         def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
             own = np.random.SeedSequence([seed, trial.number]).generate_state(1)[0]
-            self.inner = optuna.samplers.TPESampler(seed=int(own))
+            self.inner = samplers.TPESampler(seed=int(own))
             return self.inner.infer_relative_search_space(study, trial)
 
         def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:

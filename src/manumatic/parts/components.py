@@ -131,18 +131,29 @@ class Loss(Component):
         instance, or any function of (prediction, target).
     class_weight : None, "balanced" or dict
         Weights of the classes, as in scikit-learn; works with any loss.
+    calibrate : bool or "auto"
+        Whether the probabilities of a classifier are scaled by one number, the temperature, that
+        is fitted on the validation rows. "auto" does so where the loss is "auto", too, and other
+        rows gain by it.
     **arguments
         Handed to the loss, for example ``label_smoothing=0.1``.
 
     Examples
     --------
     >>> Loss("cross_entropy", label_smoothing=0.1).get_params()
-    {'name': 'cross_entropy', 'class_weight': None, 'label_smoothing': 0.1}
+    {'name': 'cross_entropy', 'class_weight': None, 'calibrate': 'auto', 'label_smoothing': 0.1}
     """
 
-    def __init__(self, name: Any = "auto", class_weight: Any = None, **arguments: Any) -> None:
+    def __init__(
+        self,
+        name: Any = "auto",
+        class_weight: Any = None,
+        calibrate: bool | str = "auto",
+        **arguments: Any,
+    ) -> None:
         self.name = name
         self.class_weight = class_weight
+        self.calibrate = calibrate
         self.arguments = arguments
 
 
@@ -152,11 +163,12 @@ class Optimizer(Component):
     Parameters
     ----------
     name : str, type or functools.partial
-        "adamw", "sgd", "lbfgs", … (any of ``torch.optim``), "fista", a class, or a partial of one.
+        "adamw", "sgd", "lbfgs", … (any of ``torch.optim``), "fista", a class, or a partial of one;
+        "auto" is the recipe that suits the model, with what else is given here.
     lr : float or None
         Learning rate; None is the optimizer's own.
     schedule : None, str, type, partial or callable
-        "cosine", "linear", "one_cycle", a ``torch.optim.lr_scheduler`` class, or a function of the
+        "cosine", "linear", "one_cycle", "waves", a ``torch.optim.lr_scheduler`` class, or a function of the
         optimizer. It is stepped once a step of the optimizer, not once an epoch.
     groups : sequence of (pattern, dict)
         Parameters whose names match the pattern (``"head.*"``) get settings of their own, ``{"lr":
@@ -234,8 +246,9 @@ class Loop(Component):
     checkpoint : path, mm.Checkpoint or None
         A file written atomically while training goes on, from which it can go on exactly.
     time : float or None
-        Seconds that a fit may take. The number of epochs, and the schedules with it, is cut to what
-        fits, after a trial of a few steps on a copy; at most ``epochs``. None sets no limit.
+        Seconds that training may take, at most ``epochs``. The number of epochs, and schedules with
+        it, is cut to what fits, after a trial of a few steps on a copy. Where rows are held out,
+        the best weights are kept. None sets no limit.
     step : callable or None
         A step of your own in place of forward, loss, backward and update:
         ``step(model, loss_fn, optimizer, X, *target)`` changes the weights and returns the loss.
@@ -273,7 +286,7 @@ class Loop(Component):
     @property
     def uses_validation(self) -> bool:
         """Whether rows held out would change what this loop does."""
-        return self.patience is not None or self.keep == "best"
+        return self.patience is not None or self.keep == "best" or self.time is not None
 
     @property
     def saves(self) -> Checkpoint | None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from manumatic.errors import ComponentError, DataError
+from manumatic.parts.lengths import by_length
 from manumatic.parts.loop import in_order, shuffled
 
 
@@ -39,6 +40,8 @@ class Batches:
         Batches of the next epoch that were seen before an interruption.
     heard : callable or None
         Called when somebody iterates: a loop written by hand, for our own asks for ``batches``.
+    lengths : Tensor (n,) or None
+        Steps of each row; batches then hold rows of like length and are cut to their longest.
     """
 
     tensors: tuple[Tensor, ...] = field(repr=False)
@@ -48,6 +51,7 @@ class Batches:
     skip: int = field(default=0, repr=False)
     epoch: int = field(default=0, repr=False)
     heard: Callable[[], None] | None = field(default=None, repr=False)
+    lengths: Tensor | None = field(default=None, repr=False)
 
     @property
     def X(self) -> Tensor:
@@ -78,6 +82,8 @@ class Batches:
         """The batches of an epoch with their numbers: ``(number, X, y)``."""
         if self.batch_size >= self.n_rows:
             found: Iterator[Any] = iter([(0, *self.tensors)])
+        elif self.shuffle and self.lengths is not None:
+            found = by_length(self.tensors, self.lengths, self.batch_size, self.seed, epoch)
         elif self.shuffle:
             found = shuffled(self.tensors, self.batch_size, self.seed, epoch)
         else:
@@ -168,9 +174,15 @@ def batch_rows(batch: Any) -> tuple[Tensor, Any]:
 
 
 def split_rows(
-    n_rows: int, validation: Any, labels: np.ndarray | None, seed: int
+    n_rows: int,
+    validation: Any,
+    labels: np.ndarray | None,
+    seed: int,
+    shuffle: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the training rows and of the validation rows, stratified where labels allow it.
+
+    Without ``shuffle`` the last rows are held out: what comes after the others in time.
 
     Raises
     ------
@@ -178,6 +190,8 @@ def split_rows(
         ``validation`` leaves no row for one of the two.
     """
     held_out, stratified = split_settings(n_rows, validation, labels)
+    if not shuffle:
+        return np.arange(n_rows - held_out), np.arange(n_rows - held_out, n_rows)
     train, valid = train_test_split(
         np.arange(n_rows),
         test_size=held_out,

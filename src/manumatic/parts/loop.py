@@ -14,13 +14,14 @@ __all__ = [
     "loop",
     "require_finite",
     "shuffled",
+    "stepped_loop",
     "update",
     "validated",
 ]
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,7 @@ def loop(
     schedule: Any = None,
     average: Any = None,
     guard: bool = False,
+    count: Callable[[Tensor], int] = len,
 ) -> Iterator[Step]:
     """Train, one step of the optimizer at a time."""
     rows = 0
@@ -73,8 +75,8 @@ def loop(
                 # sums over rows, not means, so that a short last window is still weighted right
                 if rows == 0:
                     optimizer.zero_grad()
-                rows += len(X)
-                (loss * len(X) if scaler is None else scaler.scale(loss * len(X))).backward()
+                rows += count(X)
+                (loss * count(X) if scaler is None else scaler.scale(loss * count(X))).backward()
                 if (batch + 1) % accumulate and batch + 1 < len(data):
                     continue
             update(model, optimizer, scaler, accumulate, rows, clip_norm, schedule, average)
@@ -151,6 +153,34 @@ def closure_loop(
             yield Step(epoch, batch, loss.detach(), batch + 1 == len(data))
 
 
+def stepped_loop(
+    model: nn.Module,
+    data: Any,
+    loss_fn: Callable[..., Tensor],
+    optimizer: Any,
+    step: Callable[..., Tensor],
+    *,
+    epochs: int,
+    start: int = 0,
+    schedules: Sequence[Any] = (),
+    average: Any = None,
+    guard: bool = False,
+) -> Iterator[Step]:
+    """Train by a step of the user's own: it changes the weights and returns the loss."""
+    for epoch in range(start, epochs):
+        if not model.training:  # a walk over all layers, so only after an evaluation
+            model.train()
+        for batch, X, *target in data.batches(epoch):
+            loss = step(model, loss_fn, optimizer, X, *target)
+            if guard:
+                require_finite(loss, epoch, batch)
+            for schedule in schedules:
+                schedule.step()  # once a step, not once an epoch
+            if average is not None:
+                average.update_parameters(model)
+            yield Step(epoch, batch, loss.detach(), batch + 1 == len(data))
+
+
 @dataclass(slots=True)
 class Best:
     """The weights that did best on the validation rows."""
@@ -167,11 +197,12 @@ def validated(
     data: Any,
     best: Best,
     patience: int | None = None,
+    count: Callable[[Tensor], int] = len,
 ) -> Iterator[Step]:
     """Measure each epoch on the validation rows, stop without gain, end with the best weights."""
     for step in steps:
         if step.last:
-            step.valid_loss = evaluate(model, loss_fn, data)
+            step.valid_loss = evaluate(model, loss_fn, data, count)
             if step.valid_loss < best.loss:
                 weights = {name: weight.clone() for name, weight in model.state_dict().items()}
                 best.loss, best.epoch, best.weights = step.valid_loss, step.epoch, weights
@@ -183,13 +214,18 @@ def validated(
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, loss_fn: Callable[..., Tensor], data: Any) -> float:
+def evaluate(
+    model: nn.Module,
+    loss_fn: Callable[..., Tensor],
+    data: Any,
+    count: Callable[[Tensor], int] = len,
+) -> float:
     """The mean loss over all rows of data, nothing learned."""
     model.eval()
     total, rows = 0.0, 0
     for _, X, *target in data.batches(0):
-        total += loss_fn(model(X), *target).item() * len(X)
-        rows += len(X)
+        total += loss_fn(model(X), *target).item() * count(X)
+        rows += count(X)
     return total / rows
 
 

@@ -2,13 +2,14 @@
 
 __all__ = [
     "LOSSES",
-    "Link",
     "Weighted",
     "as_loss",
+    "bare",
     "check_loss",
     "check_shape",
     "choose_loss",
     "fits_scaled_target",
+    "in_units",
     "last_operation",
     "per_row",
     "shape_target",
@@ -19,7 +20,6 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,7 +28,9 @@ from torch import Tensor, nn
 from manumatic.errors import ComponentError, nearest
 from manumatic.logbook import Logbook
 from manumatic.nets.autoencoder import ELBO
+from manumatic.nets.table import EachMember
 from manumatic.parts.components import Loss
+from manumatic.parts.link import Link
 from manumatic.task import Task
 
 LOSSES: dict[str, type[nn.Module]] = {
@@ -67,39 +69,6 @@ RESHAPES = (
     "UnsqueezeBackward",
     "ViewBackward",
 )
-
-
-@dataclass(frozen=True)
-class Link:
-    """How raw outputs are read.
-
-    Attributes
-    ----------
-    kind : "identity", "exp", "exp_classes", "softmax", "sigmoid" or "clip"
-        "clip" is for outputs that the loss compares with 0 and 1 as they are. "sigmoid" and "clip"
-        end in "_pair" where one output stands for two classes, and in "_shares" where each class
-        has its own output.
-    """
-
-    kind: str
-
-    def __call__(self, raw: Tensor) -> Tensor:
-        """Raw outputs → predictions (regression) or probabilities (n, classes) or (n, labels)."""
-        first, _, then = self.kind.partition("_")
-        if first == "softmax":
-            return raw.softmax(dim=1)
-        if first == "exp":
-            return raw.exp()
-        if first == "identity":
-            return raw
-        if first == "sigmoid":
-            read = raw.sigmoid().clamp(max=1 - 2**-24)  # float32 would round it to 1 from 17 on
-        else:
-            read = raw.clamp(2**-24, 1 - 2**-24)
-        if then == "pair":
-            read = read.reshape(-1)
-            return torch.stack([1 - read, read], dim=1)
-        return read / read.sum(dim=1, keepdim=True) if then == "shares" else read
 
 
 class Weighted(nn.Module):
@@ -143,6 +112,11 @@ def fits_scaled_target(spec: Loss) -> bool:
     return isinstance(name, SCALABLE) or (isinstance(name, type) and issubclass(name, SCALABLE))
 
 
+def in_units(task: Task, spec: Loss) -> bool:
+    """Whether outputs are in the units of the targets, so that they have the same extremes."""
+    return task.kind == "regression" and fits_scaled_target(spec)
+
+
 def sums(spec: Loss) -> bool:
     """Whether the loss adds its rows up, so that their weights count as they are.
 
@@ -157,7 +131,14 @@ def sums(spec: Loss) -> bool:
 
 
 def choose_loss(
-    spec: Loss, task: Task, prediction: Tensor, weighted: bool, logbook: Logbook
+    spec: Loss,
+    task: Task,
+    prediction: Tensor,
+    weighted: bool,
+    logbook: Logbook,
+    *,
+    free: bool = False,
+    apart: bool = False,
 ) -> tuple[Any, Link]:
     """The loss for a task, and its link, after a look at what the model returns.
 
@@ -169,6 +150,11 @@ def choose_loss(
         Raw outputs for a few rows, with their graph.
     weighted : bool
         Whether rows carry weights; the loss then takes (prediction, target, weight).
+    logbook : Logbook
+    free : bool
+        Whether a step of the user's own uses the loss, on whatever it likes.
+    apart : bool
+        Whether members of the model answer apart in training, (n, members, outputs).
 
     Raises
     ------
@@ -176,10 +162,13 @@ def choose_loss(
         The outputs have the wrong shape for the task, or pass through a Softmax or Sigmoid that the
         loss applies itself.
     """
-    check_shape(task, prediction)
+    if not free:
+        check_shape(task, prediction)
     loss = _build(spec, task, prediction, logbook)
-    link = _link(loss, task, prediction)
-    _refuse_double_activation(loss, prediction)
+    link = Link("identity") if free else _link(loss, task, prediction)
+    if not free:
+        _refuse_double_activation(loss, prediction)
+    loss = EachMember(loss) if apart else loss
     if weighted:
         if not getattr(loss, "takes_weight", False):
             loss = Weighted(per_row(loss))
@@ -299,6 +288,13 @@ def _is_apart(loss: Any) -> bool:
     return isinstance(loss, ONE_HOT) or bool(getattr(loss, "one_vs_rest", False))
 
 
+def bare(loss: Any) -> Any:
+    """A loss without what weighs its rows or asks each member."""
+    while isinstance(loss, Weighted | EachMember):
+        loss = loss.loss
+    return loss
+
+
 def shape_target(loss: Any, task: Task, values: Any, out_shape: tuple[int, ...]) -> Tensor:
     """Targets as the loss takes them: class numbers, or floats in the shape of the predictions.
 
@@ -310,8 +306,7 @@ def shape_target(loss: Any, task: Task, values: Any, out_shape: tuple[int, ...])
         if target.ndim == 2 and target.shape[1] > 1:  # one-hot, for the loss before this one
             target = target.argmax(dim=1)
         target = target.reshape(-1).long()
-        base = loss.loss if isinstance(loss, Weighted) else loss
-        if isinstance(base, ONE_HOT):
+        if isinstance(bare(loss), ONE_HOT):
             return nn.functional.one_hot(target, task.out_features).float()
         return target
     if task.kind == "binary" and target.ndim == 2 and target.shape[1] > 1:

@@ -3,12 +3,15 @@
 __all__ = [
     "AUTOENCODERS",
     "NETS",
+    "SEQUENCE_NETS",
+    "TEXT_NETS",
     "as_model",
     "build_model",
     "copy_weights",
     "is_lazy",
     "probe",
     "resolve_model",
+    "show_rows",
 ]
 
 import copy
@@ -28,8 +31,16 @@ from manumatic.nets.autoencoder import (
 )
 from manumatic.nets.image import CNN
 from manumatic.nets.linear import Linear
+from manumatic.nets.sequence import (
+    SequenceConv,
+    SequenceGRU,
+    SequenceLSTM,
+    SequenceTransformer,
+)
 from manumatic.nets.table import MLP, TableNet
+from manumatic.nets.text import TextBag, TextConv, TextGRU, TextLSTM, TextTransformer
 from manumatic.parts.components import Model
+from manumatic.parts.data import Batches
 from manumatic.task import Task
 
 
@@ -69,19 +80,33 @@ def resolve_model(spec: Model, task: Task, logbook: Logbook) -> Model:
         if _is_double(net):
             logbook.note("model", "weights as float32", "they are float64, and rows are float32")
         return spec
-    nets, best = NETS, "cnn" if len(task.in_shape) == 3 else "table"
-    if task.kind == "reconstruction":
-        nets, best = AUTOENCODERS, "autoencoder"
+    nets, best = _ready(task)
     if net == "auto":
         net = best
         logbook.note("model", f"the {net!r} net", f"rows have the shape {task.in_shape}")
     if isinstance(net, str):
         if net not in nets:
             raise ComponentError(
-                f"no ready net {net!r}; there are {', '.join(nets)}.{nearest(net, nets)}"
+                f"no ready net {net!r}{_unless_table(task)}; "
+                f"there are {', '.join(nets)}.{nearest(net, nets)}"
             )
         net = nets[net]
     return Model(net, **_fill_in(net, spec.arguments, task, logbook))
+
+
+def _ready(task: Task) -> tuple[dict[str, Any], str]:
+    """The ready nets for such rows, and the one that "auto" takes."""
+    if task.kind == "reconstruction":
+        return AUTOENCODERS, "autoencoder"
+    if task.vocabulary:
+        return TEXT_NETS, "bag"
+    if len(task.in_shape) == 2:
+        return SEQUENCE_NETS, "conv"
+    return NETS, "cnn" if len(task.in_shape) == 3 else "table"
+
+
+def _unless_table(task: Task) -> str:
+    return " for texts" if task.vocabulary else " for sequences" * (len(task.in_shape) == 2)
 
 
 def build_model(spec: Model) -> nn.Module:
@@ -100,11 +125,14 @@ def build_model(spec: Model) -> nn.Module:
 
 def _fill_in(net: Any, given: dict[str, Any], task: Task, logbook: Logbook) -> dict[str, Any]:
     """The arguments that the net asks for and that the data can tell."""
+    steps = task.steps or net in SEQUENCE_NETS.values()
     facts = {
-        "in_features": math.prod(task.in_shape),
+        "in_features": task.in_shape[-1] if steps else math.prod(task.in_shape),
         "out_features": task.out_features,
         "in_channels": task.in_shape[0] if task.in_shape else 1,
         "in_shape": task.in_shape,
+        "numeric": task.numeric,
+        **({"vocabulary": task.vocabulary} if task.vocabulary else {}),
     }
     asked = inspect.signature(net).parameters
     filled = {name: facts[name] for name in facts if name in asked and name not in given}
@@ -164,6 +192,29 @@ def probe(model: nn.Module, X: Tensor) -> Tensor:
     return prediction
 
 
+def show_rows(model: nn.Module, data: Any, *, target: bool) -> int:
+    """Let a net that has a method ``initialise(X, y)`` begin where the training rows suggest.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    data : Any
+        Only rows in memory are shown.
+    target : bool
+        Whether outputs are compared with targets as they are; then it sees those, too.
+
+    Returns
+    -------
+    int
+        How many tensors it was shown: none, X, or X and y.
+    """
+    if not (hasattr(model, "initialise") and isinstance(data, Batches)):
+        return 0
+    shown = data.tensors[: 1 + target]
+    model.initialise(*shown)
+    return len(shown)
+
+
 def _is_double(model: nn.Module) -> bool:
     numbers = (*model.parameters(), *model.buffers())
     return any(found.dtype == torch.float64 for found in numbers)
@@ -180,6 +231,19 @@ def copy_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 NETS: dict[str, Any] = {"linear": Linear, "mlp": MLP, "table": TableNet, "cnn": CNN}
+TEXT_NETS: dict[str, Any] = {
+    "bag": TextBag,
+    "gru": TextGRU,
+    "lstm": TextLSTM,
+    "conv": TextConv,
+    "transformer": TextTransformer,
+}
+SEQUENCE_NETS: dict[str, Any] = {
+    "gru": SequenceGRU,
+    "lstm": SequenceLSTM,
+    "conv": SequenceConv,
+    "transformer": SequenceTransformer,
+}
 AUTOENCODERS: dict[str, Any] = {
     "autoencoder": Autoencoder,
     "linear": LinearAutoencoder,

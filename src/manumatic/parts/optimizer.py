@@ -27,6 +27,7 @@ from manumatic.errors import ComponentError, nearest
 from manumatic.parts.components import Optimizer
 from manumatic.parts.lean import lean
 from manumatic.parts.proximal import FISTA
+from manumatic.parts.schedules import Waves
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     name.lower(): found
@@ -207,10 +208,12 @@ def schedule_settings(schedule: str, lr: float, steps: int) -> tuple[Any, dict[s
         return lr_scheduler.CosineAnnealingLR, {"T_max": steps}
     if schedule == "linear":
         return lr_scheduler.LinearLR, {"start_factor": 1.0, "end_factor": 0.0, "total_iters": steps}
+    if schedule == "waves":
+        return Waves, {"steps": steps}
     return lr_scheduler.OneCycleLR, {"max_lr": lr, "total_steps": steps}
 
 
-SCHEDULES = ("cosine", "linear", "one_cycle")
+SCHEDULES = ("cosine", "linear", "one_cycle", "waves")
 
 
 def wants_closure(optimizer: torch.optim.Optimizer) -> bool:

@@ -13,32 +13,38 @@ from scipy import sparse
 from sklearn.utils import check_array
 
 from manumatic.errors import DataError
+from manumatic.parts.sequences import are_images, are_sequences, padded
 
 LARGEST_DENSE = 5e8  # cells; 2 GB of float32
 
 
 def kind_of(rows: Any) -> str:
-    """ "frame", "text", "image" or "table" for what :func:`read_rows` returned."""
+    """ "frame", "text", "image", "sequence" or "table" for what :func:`read_rows` returned."""
     if isinstance(rows, pd.DataFrame):
         return "frame"
     if rows.ndim == 1:
         return "text"
-    return "image" if rows.ndim > 2 else "table"
+    if rows.ndim > 2:
+        return "image" if are_images(rows) else "sequence"
+    return "table"
 
 
-def read_rows(X: Any, *, allow_nan: bool = True) -> Any:
+def read_rows(X: Any, *, allow_nan: bool = True, steps: bool = False) -> Any:
     """Bring X to one of four forms.
 
     Parameters
     ----------
     X : array, DataFrame, list, sparse matrix or tensor
-        Rows of numbers; mixed columns; strings (n,); images (n, h, w) or (n, c, h, w).
+        Rows of numbers; mixed columns; strings (n,); images (n, h, w) or (n, c, h, w); sequences
+        (n, t, f), or a list of arrays (t, f) of several lengths.
     allow_nan : bool
         Whether missing values may pass.
+    steps : bool
+        Lists of numbers in several lengths are sequences of one feature, and no mistake.
 
     Returns
     -------
-    rows : DataFrame, or ndarray (n, d) of floats, (n,) of strings, (n, …) of float32
+    rows : DataFrame, or ndarray (n, d) of floats, (n,) of strings, (n, …) of float32 or uint8
 
     Raises
     ------
@@ -60,6 +66,8 @@ def read_rows(X: Any, *, allow_nan: bool = True) -> Any:
     if _is_text(X):
         # a missing text is an empty one
         return np.asarray(["" if _is_missing(t) else str(t) for t in X], dtype=object)
+    if are_sequences(X, flat=steps):
+        return padded(X)
     if sparse.issparse(X):
         cells = X.shape[0] * X.shape[1]
         if cells > LARGEST_DENSE:
@@ -77,7 +85,9 @@ def read_rows(X: Any, *, allow_nan: bool = True) -> Any:
         allow_nd=True,
         input_name="X",
     )
-    return rows.astype(np.float32) if rows.ndim > 2 else rows
+    if rows.ndim > 2:  # bytes are pixels, and stay what they are
+        return np.asarray(X) if getattr(X, "dtype", None) == np.uint8 else rows.astype(np.float32)
+    return rows
 
 
 def _finite(allow_nan: bool) -> bool | str:

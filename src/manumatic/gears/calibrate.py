@@ -1,0 +1,63 @@
+"""Probabilities of a finished training, calibrated on the rows that it held out."""
+
+__all__ = ["calibrated"]
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from manumatic.errors import ComponentError
+from manumatic.parts.calibration import helps, inverse_temperature
+from manumatic.parts.data import Batches
+from manumatic.parts.link import Link
+from manumatic.parts.loss import as_loss
+
+FEWEST = 50  # rows from which a temperature means something
+
+
+def calibrated(training: Any) -> Link:
+    """The link of a training, with the temperature that its validation rows ask for.
+
+    Raises
+    ------
+    ComponentError
+        ``mm.Loss(calibrate=True)`` for a training that has nothing to calibrate on.
+    """
+    link, facts = training.link, training.facts
+    wanted = as_loss(facts.loss).calibrate
+    lacking = _lacking(training)
+    if wanted is True and lacking:
+        raise ComponentError(f"mm.Loss(calibrate=True) {lacking}")
+    automatic = wanted == "auto" and as_loss(facts.loss).name == "auto"
+    if lacking or not (wanted is True or (automatic and len(training.valid.X) >= FEWEST)):
+        return link
+    raw, target = _outputs(training)
+    if automatic and not helps(raw, target):
+        return link
+    factor = inverse_temperature(raw, target)
+    facts.logbook.note(
+        "loss",
+        f"scores times {factor:.2f} before they become probabilities",
+        f"the log-loss of {len(raw)} validation rows is least there",
+    )
+    return replace(link, sharpness=factor)
+
+
+def _lacking(training: Any) -> str:
+    """What stands in the way of a calibration, in words; empty where nothing does."""
+    if training.link.kind not in ("softmax", "sigmoid_pair"):
+        return f"needs the probabilities of classes; the outputs are read as {training.link.kind!r}"
+    if not isinstance(training.valid, Batches) or not training.loop.uses_validation:
+        return "needs validation rows: give mm.Loop(patience=...) or mm.Loop(keep='best')"
+    if training.facts.weighted:
+        return "does not go with weighted rows, whose probabilities are not those of the data"
+    return ""
+
+
+@torch.no_grad()
+def _outputs(training: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    model = training.model.eval()
+    pairs = [(model(X).flatten(1), y) for _, X, y in training.valid.batches(0)]
+    raw, target = (torch.cat(column).cpu() for column in zip(*pairs, strict=True))
+    return raw, target

@@ -1,0 +1,94 @@
+"""What a network reads where preprocess is "auto": columns, an image, words in order, or steps."""
+
+__all__ = ["WAYS", "choose_reading", "names_steps"]
+
+import inspect
+from typing import Any
+
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from manumatic.errors import ComponentError
+from manumatic.logbook import Logbook
+from manumatic.parts.components import Data, Model
+from manumatic.parts.model import SEQUENCE_NETS, TEXT_NETS
+from manumatic.parts.rows import kind_of
+from manumatic.parts.sequences import are_images
+
+MANY_TEXTS = 1000  # from which vectors of words say more than topics (docs/text.md)
+WAYS = {
+    "tokens": "texts as numbers of their words, in order",
+    "sequences": "rows as sequences (steps, features)",
+    "images": "rows as images",
+}
+
+
+def names_steps(model: Any) -> bool:
+    """Whether a ready net for sequences was asked for by name."""
+    net = model.net if isinstance(model, Model) else model
+    return isinstance(net, str) and net in SEQUENCE_NETS
+
+
+def choose_reading(spec: Data, model: Any, X: Any, logbook: Logbook) -> Data:
+    """The data component with "tokens", "sequences" or "images" in place of "auto", where it may.
+
+    Raises
+    ------
+    ComponentError
+        The net that was named cannot read such rows.
+    """
+    automatic = isinstance(spec.preprocess, str) and spec.preprocess == "auto"
+    if not automatic or isinstance(X, Dataset | DataLoader):
+        return spec
+    way, why = _way(model.net if isinstance(model, Model) else model, X)
+    if not way:
+        return spec
+    logbook.note("data", WAYS[way], why)
+    return Data(**(spec.get_params(deep=False) | {"preprocess": way}))
+
+
+def _way(net: Any, X: Any) -> tuple[str, str]:
+    """One of WAYS, or nothing; and why."""
+    form = kind_of(X)
+    named = net if isinstance(net, str) and net in {**TEXT_NETS, **SEQUENCE_NETS} else ""
+    if form == "text" or (form == "frame" and X.shape[1] == 1):
+        if named or "vocabulary" in _asks(net):
+            return "tokens", f"{named or getattr(net, '__name__', net)} reads texts"
+        if net == "auto" and form == "text" and len(X) >= MANY_TEXTS:
+            return "tokens", f"{len(X)} texts are enough to learn what each word means"
+        return "", ""
+    if form == "frame" or named == "bag" or (named and X.ndim > 3):
+        if named:
+            what = f"a table with {X.shape[1]} columns" if form == "frame" else form + "s"
+            raise ComponentError(
+                f"model={named!r} reads texts (n,){' or sequences' * (named != 'bag')}, and X is "
+                f'{what}; "auto" finds a net for it'
+            )
+        return "", ""
+    if named:
+        one = "one feature a step; " if form == "table" else ""
+        return "sequences", f"{one}{named} reads sequences"
+    if X.ndim != 3:
+        return "", ""
+    return _stack(net, X)
+
+
+def _stack(net: Any, X: Any) -> tuple[str, str]:
+    """Rows (n, a, b): images or sequences?"""
+    if net == "cnn" or "in_channels" in _asks(net) or _convolves_images(net):
+        return "images", "the network takes images"
+    a, b = X.shape[1:]
+    if are_images(X):
+        return "images", f"{a} × {b} numbers a row; model='gru' takes them for sequences"
+    return "sequences", f"{a} steps of {b} features; model='cnn' takes them for images"
+
+
+def _asks(net: Any) -> tuple[str, ...]:
+    """Names of the arguments that a class or function takes."""
+    if isinstance(net, nn.Module | str) or not callable(net):
+        return ()
+    return tuple(inspect.signature(net).parameters)
+
+
+def _convolves_images(net: Any) -> bool:
+    return isinstance(net, nn.Module) and any(isinstance(m, nn.Conv2d) for m in net.modules())

@@ -1,0 +1,89 @@
+"""What automatic decides for the table net: its size, how long it learns, and its optimizer."""
+
+__all__ = ["is_table", "size_table", "steps_of", "table_optimizer"]
+
+import math
+from typing import Any
+
+import torch
+
+from manumatic.logbook import Logbook
+from manumatic.nets.table import TableNet
+from manumatic.parts.components import Model, Optimizer
+from manumatic.task import Task
+
+FEW = 1000  # rows, below which sixteen bins a column are learned by heart
+WIDE = 1000  # readings of a row, above which eight members cost more than they give
+
+
+def is_table(model: Any, in_shape: tuple[int, ...]) -> bool:
+    """Whether the model that was asked for is the table net, for rows of that shape."""
+    net = model.net if isinstance(model, Model) else model
+    return isinstance(net, str) and (net == "table" or (net == "auto" and len(in_shape) == 1))
+
+
+def size_table(
+    spec: Model, task: Task, n_rows: int, device: torch.device, logbook: Logbook
+) -> Model:
+    """The table net with the sizes that its user left open.
+
+    Measured on fourteen small and middling tables (docs/benchmarks.md): eight members of width 128
+    beat one net of width 256 at the same cost; on fewer than a thousand rows coarse bins beat fine
+    ones.
+    """
+    numbers = len(task.numeric) if task.numeric is not None else task.in_shape[0]
+    readings = task.in_shape[0] + 7 * numbers
+    members, why = 8, "about what one net twice as wide would cost"
+    if device.type != "cpu":
+        members, why = 16, f"on {device.type} they are computed side by side"
+    elif readings > WIDE:
+        members, why = max(2, 8 * WIDE // readings), f"{readings} readings a row are many"
+    chosen = {"members": members, "hidden": 128 if device.type == "cpu" else 256}
+    chosen["bins"] = 4 if n_rows < FEW else 16
+    given = {name: value for name, value in chosen.items() if name not in spec.arguments}
+    if "members" in given:
+        told = f"{members} members of {chosen['hidden']} units share one net"
+        logbook.note("model", told, why)
+    if "bins" in given:
+        logbook.note("model", f"{chosen['bins']} bins a number", f"{n_rows} training rows")
+    return Model(spec.net, **(given | spec.arguments))
+
+
+def steps_of(n_rows: int) -> int:
+    """Steps of the optimizer in which the table net learns what so many rows can teach it."""
+    sizes = ((FEW, 600), (8_000, 1500))
+    return next((steps for limit, steps in sizes if n_rows <= limit), 2000)
+
+
+def table_optimizer(
+    model: TableNet,
+    task: Task,
+    logbook: Logbook,
+    lr: float | None = None,
+    weight_decay: float = 0.02,
+) -> Optimizer:
+    """RealMLP's (arXiv:2407.04491): AdamW, rates by kind of weight, and four waves of all of them.
+
+    Where the paper has W / √inputs with a rate lr, the net has W with lr / √inputs; the decay, lr ·
+    weight_decay a step, is the same.
+    """
+    if lr is None:
+        lr = 0.2 if task.kind == "regression" else 0.04
+    groups: list[tuple[str, dict[str, Any]]] = [
+        ("scale", {"lr": 6 * lr}),
+        ("*.bias", {"lr": 0.1 * lr, "weight_decay": 0.0}),
+    ]
+    layers = {f"layers.{place}.weight": layer for place, layer in enumerate(model.layers)}
+    for name, layer in (layers | {"head.weight": model.head}).items():
+        root = math.sqrt(layer.in_features)
+        groups.append((name, {"lr": lr / root, "weight_decay": weight_decay * root}))
+    told = f"AdamW, lr {lr:g} over √inputs, rising and falling in four waves of growing length"
+    logbook.note("optimizer", told, "RealMLP's recipe (arXiv:2407.04491)")
+    return Optimizer(
+        "adamw",
+        lr=0.1 * lr,  # of all others: readings of numbers, scales of members, bends
+        schedule="waves",
+        groups=groups,
+        betas=(0.9, 0.95),
+        weight_decay=weight_decay,
+    )
