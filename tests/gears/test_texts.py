@@ -133,7 +133,7 @@ def test_bundles_pickles_and_clones(tmp_path):
     saved = mm.save(fitted, tmp_path / "texts.mm", X)
     assert saved.tiers == [2]
     assert any("the rows are texts" in note for note in saved.notes)
-    for again in (mm.load(tmp_path / "texts.mm"), pickle.loads(pickle.dumps(fitted))):
+    for again in (mm.load(tmp_path / "texts.mm"), pickle.loads(pickle.dumps(fitted))):  # noqa: S301 (our own bytes)
         assert np.array_equal(again.predict_proba(X), fitted.predict_proba(X))
     assert same(clone(fitted).fit(X, Y).model_, fitted.model_)
 
@@ -148,7 +148,12 @@ def test_a_search_trains_them_one_by_one_and_says_so():
 @pytest.mark.parametrize(
     ("model", "rows", "error", "said"),
     [
-        ("bag", np.zeros((4, 2)), ComponentError, r"model='bag' reads texts \(n,\), and X is tables"),
+        (
+            "bag",
+            np.zeros((4, 2)),
+            ComponentError,
+            r"model='bag' reads texts \(n,\), and X is tables",
+        ),
         ("gru", pd.DataFrame({"a": [1] * 4, "b": "x"}), ComponentError, "a table with 2 columns"),
         ("bag", ["same"] * 4, DataError, "all texts are alike, 'same'"),
         ("bagg", X, ComponentError, "no ready net 'bagg'"),

@@ -87,7 +87,7 @@ def edges(display):
 
 
 def symbolic_edges(model):
-    """The same by torch.fx, an independent way."""
+    """The same by torch.fx, an independent way that opens all layers that are not torch's."""
     said = {operator.add: "add", operator.mul: "mul", operator.iadd: "add"}
     weights = {name for name, _ in model.named_parameters()}
 
@@ -109,7 +109,7 @@ def symbolic_edges(model):
 # --- graph ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["mlp", "table", "residual", "inception", "twice"])
+@pytest.mark.parametrize("name", ["mlp", "residual", "inception", "twice"])
 def test_the_lines_are_those_of_symbolic_tracing(name):
     model, X = NETS[name]
     assert sorted(edges(GraphDisplay.from_model(model, X))) == sorted(symbolic_edges(model))

@@ -51,8 +51,8 @@ def by_hand(net, row):
                 name: weights[f"layers.{place}.{name}"] for name in ("weight", "scale", "bias")
             }
             z = layer["weight"] @ (layer["scale"][member] * h) + layer["bias"][member]
-            mish = z * np.tanh(np.log1p(np.exp(z)))
-            h = z + weights[f"bends.{place}.bend"] * (mish - z)
+            silu = z / (1 + np.exp(-z))
+            h = z + weights[f"bends.{place}.bend"] * (silu - z)
         answers.append(h @ weights["head.weight"][member] + weights["head.bias"][member])
     return np.array(answers)
 

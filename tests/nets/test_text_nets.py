@@ -1,5 +1,7 @@
 """Networks for texts: padding says nothing, pairs of words are what a loop counts."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -40,9 +42,7 @@ def test_an_empty_text_is_finite_and_so_are_its_gradients(kind):
 def test_pairs_have_the_numbers_of_a_loop():
     found = pair_numbers(IDS, 50)
     for row, numbers in zip(IDS.tolist(), found.tolist(), strict=True):
-        expected = [
-            (a * 1_000_003 + b) % 49 + 1 if b else 0 for a, b in zip(row[:-1], row[1:], strict=True)
-        ]
+        expected = [(a * 1_000_003 + b) % 49 + 1 if b else 0 for a, b in pairwise(row)]
         assert numbers == expected
 
 
@@ -53,7 +53,7 @@ def test_the_bag_is_the_mean_and_the_maximum_of_its_vectors():
     for row in IDS.tolist():
         words = [word for word in row if word]
         vectors = [net.words.weight[word] for word in words]
-        pairs = [(a * 1_000_003 + b) % 49 + 1 for a, b in zip(words[:-1], words[1:], strict=True)]
+        pairs = [(a * 1_000_003 + b) % 49 + 1 for a, b in pairwise(words)]
         vectors += [net.pairs.weight[pair] for pair in pairs]
         seen = torch.stack(vectors)
         expected = net.head(torch.cat([seen.mean(0), seen.amax(0)]))

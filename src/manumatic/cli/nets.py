@@ -119,7 +119,7 @@ def _files(path: str) -> Any:
 
 
 @dataclass
-class Streamed:
+class _Streamed:
     """A problem whose rows are read as they are needed; what was seen of it is its beginning."""
 
     X: Any
@@ -144,4 +144,4 @@ def _streamed(files: Any, seen: Any, path: str, target: Any) -> Any:
     from manumatic.parts.parquet import Parquet
 
     rows = Parquet(path, target=target, columns=list(seen.X.columns))
-    return Streamed(rows, None, seen, list(seen.notes))
+    return _Streamed(rows, None, seen, list(seen.notes))

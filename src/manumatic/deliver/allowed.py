@@ -35,6 +35,7 @@ OURS = {
     "manumatic.model_selection.search",
     "manumatic.parts.columns",
     "manumatic.parts.components",
+    "manumatic.parts.link",
     "manumatic.parts.loss",
     "manumatic.parts.objectives",
     "manumatic.parts.sequences",

@@ -39,8 +39,8 @@ from manumatic.gears.timing import fit_to_time
 from manumatic.logbook import PARTS, Logbook
 from manumatic.parts.components import Data, Loop
 from manumatic.parts.data import Batches, split_rows
-from manumatic.parts.lengths import lengths_of, rows_at_once
 from manumatic.parts.device import OwnRandomness
+from manumatic.parts.lengths import lengths_of, rows_at_once
 from manumatic.parts.link import Link
 from manumatic.parts.loss import as_loss, fits_scaled_target, in_units, sums
 from manumatic.parts.model import (
@@ -52,8 +52,8 @@ from manumatic.parts.model import (
     show_rows,
 )
 from manumatic.parts.processes import Processes, join
-from manumatic.parts.several import take_optimizer
 from manumatic.parts.rows import count_rows, read_rows
+from manumatic.parts.several import take_optimizer
 from manumatic.task import Task, itself, read_target
 
 
@@ -283,12 +283,7 @@ def _build(
         data=as_data(specs.data),
         processes=processes,
     )
-    parts = dict.fromkeys(PARTS) | {
-        "data": found.data,
-        "model": model,
-        "optimizer": optimizer,
-        "loop": found.loop,
-    }
+    parts = dict(zip(PARTS, (found.data, model, None, optimizer, found.loop), strict=True))
     training = Training(
         parts, found.valid, Link("identity"), facts, State(processes.randomness(rng, seed))
     )

@@ -54,7 +54,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Net):
     ----------
     model_ : torch.nn.Module
         The trained network.
-    history_, logbook_, findings_, preprocess_, n_features_in_, n_iter_, seed_
+    history_, logbook_, findings_, preprocess_, n_features_in_, n_iter_, seed_, loop_
         As those of :class:`Classifier`.
 
     Examples

@@ -55,6 +55,8 @@ class Classifier(ClassifierMixin, Net):
         Epochs trained.
     seed_ : int
         The number that random_state came to.
+    loop_ : mm.Loop
+        The loop that ran; with ``time`` it says how many epochs fitted.
 
     Examples
     --------

@@ -19,9 +19,10 @@ from manumatic.gears.stream import EPOCHS
 from manumatic.logbook import Logbook
 from manumatic.parts.components import Data, Loop
 from manumatic.parts.data import Batches, split_rows
+from manumatic.parts.flow import Flow, held_out
 from manumatic.parts.loss import as_loss, fits_scaled_target
 from manumatic.parts.mapped import Mapped
-from manumatic.parts.parquet import Flow, Parquet, held_out
+from manumatic.parts.parquet import Parquet
 from manumatic.parts.rows import read_rows
 from manumatic.task import Task, read_target
 

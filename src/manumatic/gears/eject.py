@@ -7,7 +7,6 @@ cannot drift from what ran.
 __all__ = ["eject"]
 
 import functools
-import inspect
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +20,7 @@ from manumatic.files import write_whole
 from manumatic.gears.checkpoint import write_tensors
 from manumatic.gears.source import Source
 from manumatic.gears.specialise import PRESENT, specialise, text_of
-from manumatic.gears.stored import cut_batches, data_section, names_of
+from manumatic.gears.stored import check_made, cut_batches, data_section, names_of
 from manumatic.gears.swap import complete, steps_in
 from manumatic.parts.data import Batches, Stream
 from manumatic.parts.device import autocast, is_small
@@ -113,17 +112,7 @@ def _data_and_model(training: Any, source: Source, path: Path | None) -> dict[st
         rows = data_section(training, source, path)
         source.known["model"] = training.model
         return {"data": rows, "model": _model(training, source, path)}
-    if facts.was_lazy or (training.valid is not None and training.loop.uses_validation):
-        raise EjectError(
-            f"the rows come from a {type(data).__name__}: no layer can take its shape from them, "
-            "and none can be held out; give the layers their sizes, and leave out validation"
-        )
-    asked = inspect.signature(type(data)).parameters
-    if lost := [name for name in asked if name not in vars(data)]:
-        raise EjectError(
-            f"{type(data).__name__} does not keep its {lost[0]!r}, so that no script can make it "
-            f"again; write self.{lost[0]} = {lost[0]} in its __init__"
-        )
+    check_made(training)
     model = _model(training, source, path)
     source.known["model"] = training.model
     before = set(source.definitions)
@@ -253,21 +242,11 @@ def _loop(training: Any, source: Source) -> str:
     complete(training)
     spec, data = training.loop, training.data
     targets = ["y", "weight"] if training.facts.weighted else ["y"]
-    in_memory = isinstance(data, Batches)
-    whole = in_memory and len(data) == 1 and spec.accumulate == 1
+    whole = isinstance(data, Batches) and len(data) == 1 and spec.accumulate == 1
     own, called = _step(spec.step, source)
-    usual = closure_loop if wants_closure(training.optimizer) else loop
-    body = specialise(
-        usual if spec.step is None else stepped_loop,
-        _known(training),
-        ALONE | called,
-        drop=("yield",) if spec.accumulate > 1 else ("yield", "rows = 0"),
-        inline=(update,),
-        batches={"data.batches(epoch)": "" if whole else "batches(epoch)"},
-        targets=targets if in_memory else None,
-    )
+    body = _body(training, called, whole, targets)
     lines = [_companions(training, source), own]
-    lines.append(_batches(training) if in_memory and not whole else own and "\n")
+    lines.append(own and "\n" if whole or not isinstance(data, Batches) else _batches(training))
     ending: list[Any] = []
     if training.valid is not None and spec.uses_validation:
         lines.append(_evaluate(training, targets))
@@ -277,6 +256,20 @@ def _loop(training: Any, source: Source) -> str:
     if training.state.average is not None:
         lines.append("model.load_state_dict(average.module.state_dict())")
     return "\n".join(line for line in [*lines, "model.eval()"] if line)
+
+
+def _body(training: Any, called: dict[str, str], whole: bool, targets: list[str]) -> list[Any]:
+    """The statements of the loop that this run takes."""
+    usual = closure_loop if wants_closure(training.optimizer) else loop
+    return specialise(
+        usual if training.loop.step is None else stepped_loop,
+        _known(training),
+        ALONE | called,
+        drop=("yield",) if training.loop.accumulate > 1 else ("yield", "rows = 0"),
+        inline=(update,),
+        batches={"data.batches(epoch)": "" if whole else "batches(epoch)"},
+        targets=targets if isinstance(training.data, Batches) else None,
+    )
 
 
 def _step(step: Any, source: Source) -> tuple[str, dict[str, str]]:

@@ -175,6 +175,8 @@ class Net(CallbackSupportMixin, BaseEstimator):
         origin = clone(self)
         if hasattr(self, "seed_"):
             origin.set_params(random_state=self.seed_)
+            if self.loop_.time is not None:  # another day, another number of epochs would fit
+                origin.set_params(loop=clone(self.loop_).set_params(time=None, keep="best"))
         return origin._assemble(X, y, sample_weight, None).eject(path)
 
     # --- prediction ------------------------------------------------------------------------------
@@ -255,7 +257,7 @@ class Net(CallbackSupportMixin, BaseEstimator):
         self.logbook_ = Logbook([*vars(self).get("_roles", ()), *facts.logbook])
         self.findings_ = training.findings
         self.n_iter_ = training.state.next_epoch
-        self.seed_ = facts.seed
+        self.seed_, self.loop_ = facts.seed, training.loop
         self.preprocess_ = facts.preparation.preprocess
         self._preparation, self._task = facts.preparation, facts.task
         self._reader = reader_of(link, facts.task, facts.preparation)

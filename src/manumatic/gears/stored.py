@@ -1,7 +1,8 @@
 """The data section of an ejected script: rows in it, or in a file beside it, read as they were."""
 
-__all__ = ["cut_batches", "data_section", "names_of"]
+__all__ = ["check_made", "cut_batches", "data_section", "names_of"]
 
+import inspect
 import io
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,22 @@ def data_section(training: Any, source: Source, path: Path | None) -> str:
     lines += _split(training, source)
     lines += _numbers(training, source, names)
     return "\n".join(line for line in lines if line) + _on(facts.device, names)
+
+
+def check_made(training: Any) -> None:
+    """Raise EjectError where a script could not make the object that makes rows on the fly."""
+    data, facts = training.data, training.facts
+    if facts.was_lazy or (training.valid is not None and training.loop.uses_validation):
+        raise EjectError(
+            f"the rows come from a {type(data).__name__}: no layer can take its shape from them, "
+            "and none can be held out; give the layers their sizes, and leave out validation"
+        )
+    asked = inspect.signature(type(data)).parameters
+    if lost := [name for name in asked if name not in vars(data)]:
+        raise EjectError(
+            f"{type(data).__name__} does not keep its {lost[0]!r}, so that no script can make it "
+            f"again; write self.{lost[0]} = {lost[0]} in its __init__"
+        )
 
 
 def _may_be_printed(training: Any) -> bool:

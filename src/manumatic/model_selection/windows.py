@@ -2,6 +2,7 @@
 
 __all__ = ["windows"]
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,10 @@ def windows(
 def _evenly(series: Any) -> tuple[np.ndarray, Any]:
     """Values (t, features), one a step of time, and the index of those that has one."""
     if not isinstance(series, pd.Series | pd.DataFrame):
-        values = np.asarray(series, dtype=np.float64)
+        try:
+            values = np.asarray(series, dtype=np.float64)
+        except (ValueError, TypeError) as error:
+            raise DataError(f"the series holds what is no number: {error}") from None
         if values.ndim not in (1, 2):
             raise DataError(f"a series is (t,) or (t, features); got the shape {values.shape}")
         return values.reshape(len(values), -1), None
@@ -106,8 +110,10 @@ def _every(dates: pd.DatetimeIndex) -> Any:
             "the dates of the series are not in order, each once; use series.sort_index() and "
             "drop what comes twice"
         )
-    if len(dates) < 3 or pd.infer_freq(dates) is not None:
-        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pandas 4, which returns something else than a string
+        if len(dates) < 3 or pd.infer_freq(dates) is not None:
+            return None
     apart = pd.Series(dates).diff().dropna()
     usual = apart.mode().iloc[0]
     if (apart % usual != pd.Timedelta(0)).any():

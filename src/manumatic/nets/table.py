@@ -1,6 +1,6 @@
 """Networks for rows of numbers."""
 
-__all__ = ["MLP", "EachMember", "Members", "Numbers", "TableNet"]
+__all__ = ["Bend", "EachMember", "Heads", "MLP", "Members", "Numbers", "TableNet"]
 
 import math
 from collections.abc import Callable, Sequence
@@ -157,7 +157,9 @@ class Heads(nn.Module):
 
 
 class Bend(nn.Module):
-    """x + a · (mish(x) - x), with a learned for each unit: how much it bends.
+    """x + a · (silu(x) - x), with a learned for each unit: how much it bends.
+
+    RealMLP bends with Mish, which looks the same and costs three times as much on a CPU.
 
     Parameters
     ----------
@@ -170,7 +172,7 @@ class Bend(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, features) → the same shape."""
-        return x + self.bend * (nn.functional.mish(x) - x)
+        return x + self.bend * (nn.functional.silu(x) - x)
 
 
 class TableNet(nn.Module):
@@ -274,7 +276,8 @@ class TableNet(nn.Module):
         """(n, in_features) → (n, members, out_features); in evaluation their mean."""
         x = self._read(x)
         for layer, bend in zip(self.layers, self.bends, strict=True):
-            x = self.dropout(bend(layer(x)))
+            x = bend(layer(x))
+            x = x * self.dropout(torch.ones_like(x[:, :1]))  # one draw for all: draws are dear
         outputs = self.head(x)
         if self.training:
             return outputs

@@ -168,8 +168,9 @@ class Optimizer(Component):
     lr : float or None
         Learning rate; None is the optimizer's own.
     schedule : None, str, type, partial or callable
-        "cosine", "linear", "one_cycle", "waves", a ``torch.optim.lr_scheduler`` class, or a function of the
-        optimizer. It is stepped once a step of the optimizer, not once an epoch.
+        "cosine", "linear", "one_cycle", "waves" (four of them, each twice as long as the last), a
+        ``torch.optim.lr_scheduler`` class, or a function of the optimizer. It is stepped once a
+        step of the optimizer, not once an epoch.
     groups : sequence of (pattern, dict)
         Parameters whose names match the pattern (``"head.*"``) get settings of their own, ``{"lr":
         1e-4}``; ``{"lr": 0}`` freezes them. The first match counts.

@@ -6,7 +6,7 @@ plain mean over W processes, so each loss is multiplied by nᵣ·W/B: no row is 
 left out, however short the last batch is.
 """
 
-__all__ = ["Processes", "Share", "is_first", "join", "refuse_apart"]
+__all__ = ["Joint", "Processes", "Share", "is_first", "join", "refuse_apart"]
 
 import atexit
 import functools

@@ -1,4 +1,4 @@
-"""Sequences: rows of steps, of several lengths, scaled feature by feature on the steps there are."""
+"""Sequences: rows of steps in several lengths, scaled feature by feature on the steps there are."""
 
 __all__ = ["Sequences", "are_images", "are_sequences", "padded", "steps_of"]
 

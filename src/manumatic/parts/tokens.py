@@ -79,7 +79,7 @@ class Tokenizer(TransformerMixin, BaseEstimator):
         self.longest_ = self.longest or max(1, min(usual, MOST_STEPS))
         if hasattr(self.split, "encode"):
             self.words_: dict[Any, int] = {}
-            size = getattr(self.split, "get_vocab_size", self.split.__len__)  # type: ignore[union-attr]
+            size = getattr(self.split, "get_vocab_size", self.split.__len__)
             self.n_words_ = int(size()) + 2
             return self
         counts = Counter(itertools.chain.from_iterable(texts))
