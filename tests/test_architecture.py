@@ -154,14 +154,17 @@ def test_the_package_root_is_never_imported_inside() -> None:
 
 
 def test_the_loop_and_the_nets_are_plain_pytorch() -> None:
-    """Eject prints their source, so they may not need anything that the script would not have."""
+    """Eject prints their source, so they may not need anything that the script would not have.
+
+    What one net takes from another is printed, too.
+    """
     pages = [PACKAGE / "parts" / "loop.py", *sorted((PACKAGE / "nets").glob("*.py"))]
     known = {"torch", *sys.stdlib_module_names}
     foreign = {
         f"{name_of(page)} imports {module}"
         for page in pages
         for module, _ in imports(TREES[page])
-        if module.split(".")[0] not in known
+        if module.split(".")[0] not in known and not module.startswith("manumatic.nets.")
     }
     assert not foreign
 

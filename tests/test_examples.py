@@ -31,7 +31,11 @@ SAYS = {
     "20": (r"(8\d|9\d)% of the rows", r"rows on each: \[(([6-9]\d|\d{3})(, )?){8}\]$"),
     "21": (r"mean return over 100 games: (4[89]\d|500)\.\d",),  # solved is 475
     "22": (r"epoch \d+: mean return (4[89]\d|500)\.\d",),
-    "30": (r"words counted.* 0\.\d\d$", r"words and pairs read.* (0\.9\d|1\.00)$", "words known"),
+    "30": (
+        r"words counted.* 0\.\d\d$",
+        r"words and pairs read.* (0\.[89]\d|1\.00)$",
+        "words known",
+    ),
     "31": (r"first forecast is for 04 April 2021", r"trained on \d+ windows: mean error \d\.\d\d"),
 }
 LONG = {"20", "21", "22"}  # ten seconds and more of one core

@@ -204,6 +204,11 @@ def _rows(X: Any) -> Any:
         X = np.asarray(X)
         if X.dtype.kind in "OUS":
             X = pd.DataFrame(X).infer_objects().rename(columns="x{}".format)
+    _check_shape(X)
+    return X
+
+
+def _check_shape(X: Any) -> None:
     if np.ndim(X) < 2:
         raise DataError(f"X must have rows and columns; it has shape {np.shape(X)}")
     if np.ndim(X) > 4:
@@ -213,7 +218,6 @@ def _rows(X: Any) -> Any:
         )
     if len(X) == 0:
         raise DataError("X has no rows")
-    return X
 
 
 def _texts(X: Any) -> Any:

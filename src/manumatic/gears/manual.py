@@ -135,14 +135,8 @@ class Training:
             The loss is no longer a finite number; the last finite weights are in
             ``training.model``.
         """
-        if epochs is not None and epochs < 1:
-            raise ComponentError(f"run(epochs=...) takes a whole number, 1 or more; got {epochs!r}")
         self.state.begun = self.state.begun or time.monotonic()
-        until = self.loop.epochs if epochs is None else self.state.next_epoch + epochs
-        if until > self.loop.epochs:
-            self.loop = Loop(**(self.loop.get_params() | {"epochs": until}))
-        elif epochs is not None and self.state.ended:  # patience had run out
-            self.loop = Loop(**(self.loop.get_params() | {"patience": None}))
+        until = self.loop.epochs if epochs is None else self._extend(epochs)
         try:
             with self.state.rng, threads_for(self.model, self._rows_a_step()):
                 for step in self._under_way():
@@ -203,6 +197,17 @@ class Training:
             self.steps = begin(self)
             self.watcher.begin(self)
         return self.steps
+
+    def _extend(self, epochs: int) -> int:
+        """The epoch that so many more end with; the loop is made as long as that."""
+        if epochs < 1:
+            raise ComponentError(f"run(epochs=...) takes a whole number, 1 or more; got {epochs!r}")
+        until = self.state.next_epoch + epochs
+        if until > self.loop.epochs:
+            self.loop = Loop(**(self.loop.get_params() | {"epochs": until}))
+        elif self.state.ended:  # patience had run out
+            self.loop = Loop(**(self.loop.get_params() | {"patience": None}))
+        return until
 
     def _late(self) -> bool:
         limit, begun = self.loop.time, self.state.begun

@@ -227,22 +227,28 @@ def _choose(spec: Data, train: Rows, task: Task, seed: int, logbook: Logbook) ->
     if kind == "tokens":
         return _tokens(train.X)
     if kind == "frame":
-        one_target = task.kind != "multilabel" and task.n_outputs == 1
-        classes = task.is_classification if one_target else None
+        classes = _has_classes(task)
         return table_preprocess(train.X, classification=classes, seed=seed, logbook=logbook)
     if kind == "text":
         return text_preprocess(train.X, seed=seed, logbook=logbook)
     if kind == "sequence":
         return _sequences(train.X, logbook)
     if kind == "image":
-        mean, scale = float(np.mean(train.X)), float(np.std(train.X)) or 1.0
-        logbook.note(
-            "data",
-            f"pixels minus {mean:.3g}, over {scale:.3g}",
-            "mean and spread of the training rows",
-        )
-        return FunctionTransformer(as_images, kw_args={"mean": mean, "scale": scale})
+        return _images(train.X, logbook)
     return array_preprocess(train.X, logbook=logbook)
+
+
+def _has_classes(task: Task) -> bool | None:
+    """Whether the one target is classes; None where there is no one target."""
+    one_target = task.kind != "multilabel" and task.n_outputs == 1
+    return task.is_classification if one_target else None
+
+
+def _images(X: np.ndarray, logbook: Logbook) -> FunctionTransformer:
+    mean, scale = float(np.mean(X)), float(np.std(X)) or 1.0
+    told = f"pixels minus {mean:.3g}, over {scale:.3g}"
+    logbook.note("data", told, "mean and spread of the training rows")
+    return FunctionTransformer(as_images, kw_args={"mean": mean, "scale": scale})
 
 
 KINDS = {"tokens": "tokens", "sequences": "sequence", "images": "image"}

@@ -50,27 +50,33 @@ def choose_reading(spec: Data, model: Any, X: Any, logbook: Logbook) -> Data:
 def _way(net: Any, X: Any) -> tuple[str, str]:
     """One of WAYS, or nothing; and why."""
     form = kind_of(X)
-    named = net if isinstance(net, str) and net in {**TEXT_NETS, **SEQUENCE_NETS} else ""
     if form == "text" or (form == "frame" and X.shape[1] == 1):
-        if named or "vocabulary" in _asks(net):
-            return "tokens", f"{named or getattr(net, '__name__', net)} reads texts"
-        if net == "auto" and form == "text" and len(X) >= MANY_TEXTS:
-            return "tokens", f"{len(X)} texts are enough to learn what each word means"
-        return "", ""
-    if form == "frame" or named == "bag" or (named and X.ndim > 3):
-        if named:
-            what = f"a table with {X.shape[1]} columns" if form == "frame" else form + "s"
-            raise ComponentError(
-                f"model={named!r} reads texts (n,){' or sequences' * (named != 'bag')}, and X is "
-                f'{what}; "auto" finds a net for it'
-            )
-        return "", ""
-    if named:
-        one = "one feature a step; " if form == "table" else ""
-        return "sequences", f"{one}{named} reads sequences"
-    if X.ndim != 3:
-        return "", ""
-    return _stack(net, X)
+        return _text(net, X, form)
+    if isinstance(net, str) and net in {**TEXT_NETS, **SEQUENCE_NETS}:
+        return _steps(net, X, form)
+    return _stack(net, X) if form != "frame" and X.ndim == 3 else ("", "")
+
+
+def _text(net: Any, X: Any, form: str) -> tuple[str, str]:
+    """Texts: tokens, or nothing for what counts their words."""
+    named = net if isinstance(net, str) and net in {**TEXT_NETS, **SEQUENCE_NETS} else ""
+    if named or "vocabulary" in _asks(net):
+        return "tokens", f"{named or getattr(net, '__name__', net)} reads texts"
+    if net == "auto" and form == "text" and len(X) >= MANY_TEXTS:
+        return "tokens", f"{len(X)} texts are enough to learn what each word means"
+    return "", ""
+
+
+def _steps(net: str, X: Any, form: str) -> tuple[str, str]:
+    """Sequences, for a net that was named because it reads them."""
+    if form == "frame" or net == "bag" or X.ndim > 3:
+        what = f"a table with {X.shape[1]} columns" if form == "frame" else form + "s"
+        raise ComponentError(
+            f"model={net!r} reads texts (n,){' or sequences' * (net != 'bag')}, and X is "
+            f'{what}; "auto" finds a net for it'
+        )
+    one = "one feature a step; " if form == "table" else ""
+    return "sequences", f"{one}{net} reads sequences"
 
 
 def _stack(net: Any, X: Any) -> tuple[str, str]:

@@ -248,7 +248,7 @@ def _numbers(training: Any, source: Source, names: list[str]) -> list[str]:
     frame = isinstance(facts.source.X, pd.DataFrame)
     train = ("rows.iloc[train]" if frame else "rows[train]") if held else "rows"
     valid = "rows.iloc[valid]" if frame else "rows[valid]"
-    target, held_target = ("target[train]", "target[valid]") if held else ("target", "")
+    target = "target[train]" if held else "target"
     if preparation.preprocess is not None:
         lines += _preprocess(preparation.preprocess, source)
         beside = "" if _is_itself(facts) else f", {target}"
@@ -259,20 +259,26 @@ def _numbers(training: Any, source: Source, names: list[str]) -> list[str]:
     if whole := not training.data.X.is_floating_point():
         train, valid = f"torch.tensor({train})", f"torch.tensor({valid})"
     lines.append(f"{names[0]} = {train if whole else _tensor(train)}")
-    if preparation.target is not None:
-        lines.append(
-            f"scaler = {source.of(clone(preparation.target))}.fit({_column(target, facts)})"
-        )
-        target = f"scaler.transform({_column(target, facts)})"
-        held_target = f"scaler.transform({_column(held_target, facts)})"
-    itself = _is_itself(facts)
-    lines.append(f"{names[1]} = {names[0] if itself else _target(target, training)}")
     if held:
         lines.append(f"X_valid = {valid if whole else _tensor(valid)}")
-        held_target = "X_valid" if itself else _target(held_target, training)
-        lines.append(f"y_valid = {held_target}")
+    lines += _target_lines(training, source, names, held)
     lines += _weights(names[2], held) if facts.weighted else []
     return lines + _lengths(training, source, names)
+
+
+def _target_lines(training: Any, source: Source, names: list[str], held: bool) -> list[str]:
+    """The targets, scaled where they were."""
+    facts, scaler, lines = training.facts, training.facts.preparation.target, []
+    target, held_target = ("target[train]", "target[valid]") if held else ("target", "")
+    if _is_itself(facts):
+        return [f"{names[1]} = {names[0]}", *(["y_valid = X_valid"] if held else [])]
+    if scaler is not None:
+        lines.append(f"scaler = {source.of(clone(scaler))}.fit({_column(target, facts)})")
+        target, held_target = (
+            f"scaler.transform({_column(part, facts)})" for part in (target, held_target)
+        )
+    lines.append(f"{names[1]} = {_target(target, training)}")
+    return lines + ([f"y_valid = {_target(held_target, training)}"] if held else [])
 
 
 def _lengths(training: Any, source: Source, names: list[str]) -> list[str]:

@@ -73,7 +73,9 @@ def table_optimizer(
         ("scale", {"lr": 6 * lr}),
         ("*.bias", {"lr": 0.1 * lr, "weight_decay": 0.0}),
     ]
-    layers = {f"layers.{place}.weight": layer for place, layer in enumerate(model.layers)}
+    layers: dict[str, Any] = {
+        f"layers.{place}.weight": layer for place, layer in enumerate(model.layers)
+    }
     for name, layer in (layers | {"head.weight": model.head}).items():
         root = math.sqrt(layer.in_features)
         groups.append((name, {"lr": lr / root, "weight_decay": weight_decay * root}))

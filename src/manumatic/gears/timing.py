@@ -50,7 +50,6 @@ def _epoch(training: Any, budget: float) -> float:
         if taken >= 3 and time.perf_counter() - begin > budget:
             break
     seconds = (time.perf_counter() - begin) / taken * -(-len(data) // spec.accumulate)
-    steps.close()
     if training.valid is not None:
         begin = time.perf_counter()
         evaluate(model, loss, training.valid)

@@ -57,10 +57,8 @@ def told(value: Any) -> Any:
         # what a component holds is among the parameters, as optimizer__lr
         inside = {name: v["class"] if isinstance(v, dict) else v for name, v in kept.items()}
         return {"class": type(value).__name__} | inside
-    if isinstance(value, tuple | list):
-        return f"({', '.join(str(told(part)) for part in value)})"
-    if isinstance(value, dict):
-        return str({name: told(part) for name, part in value.items()})
+    if isinstance(value, tuple | list | dict):
+        return _told_inside(value)
     if isinstance(value, np.ndarray | pd.DataFrame | pd.Series | torch.Tensor):
         return _digest(value)
     if isinstance(value, nn.Module):
@@ -93,3 +91,9 @@ def _digest(*arrays: Any) -> str:
         found.update(f"{[*map(str, array.columns)]}{[*map(str, array.dtypes)]}".encode())
         found.update(pd.util.hash_pandas_object(array, index=False).to_numpy().tobytes())
     return found.hexdigest()[:16]
+
+
+def _told_inside(value: Any) -> str:
+    if isinstance(value, dict):
+        return str({name: told(part) for name, part in value.items()})
+    return f"({', '.join(str(told(part)) for part in value)})"

@@ -177,9 +177,8 @@ def _check(name: Any, entry: Any) -> None:
     """Raise ComponentError for what can't be drawn from."""
     if isinstance(entry, list) and entry:
         return
-    number = (int, float)
-    span = isinstance(entry, tuple) and (len(entry) == 2 or (len(entry) == 3 and entry[2] == "log"))
-    if not span or not all(isinstance(x, number) and not isinstance(x, bool) for x in entry[:2]):
+    span = isinstance(entry, tuple) and entry[2:] in ((), ("log",)) and len(entry) >= 2
+    if not span or not all(type(end) in (int, float) for end in entry[:2]):
         raise ComponentError(
             f'space[{name!r}] must be (low, high), (low, high, "log") or a list of values; '
             f"got {entry!r}"

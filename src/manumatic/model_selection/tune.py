@@ -113,15 +113,11 @@ def tune(
     training = net.manual(X, y, sample_weight)
     drawn = as_space(space, training)
     scorer = _scorer(net, scoring, drawn)
-    made_for = _made_for(net, drawn, scoring, cv, random_state) | {
-        "data": data_key(X, y, sample_weight)
-    }
+    made_for = _made_for(net, drawn, scoring, cv, random_state)
+    made_for["data"] = data_key(X, y, sample_weight)
     folds = folds_of(net, X, y, sample_weight, cv, made_for["seed"])
-    kept: dict[str, Any] = {
-        "maximize": scoring is not None,
-        "fixed": random_state is not None,
-        "facts": made_for,
-    }
+    kept: dict[str, Any] = {"maximize": scoring is not None, "fixed": random_state is not None}
+    kept["facts"] = made_for
     with quiet():
         study, seed = open_study(open_storage(storage), name, **kept)
         if seed != made_for["seed"]:

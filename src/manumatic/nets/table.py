@@ -3,8 +3,9 @@
 __all__ = ["Bend", "EachMember", "Heads", "MLP", "Members", "Numbers", "TableNet"]
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +62,8 @@ class Numbers(nn.Module):
     spread : float
         Standard deviation of the first frequencies, in cycles a unit.
     """
+
+    edges: Tensor
 
     def __init__(self, columns: int, frequencies: int, bins: int, spread: float) -> None:
         super().__init__()
@@ -125,11 +128,11 @@ class Members(nn.Module):
         bend at a place where there are rows.
         """
         outputs = self(x).flatten(0, 1)
-        self.weight /= outputs.std(dim=0).clamp(min=1e-6).unsqueeze(1)
+        self.weight.div_(outputs.std(dim=0).clamp(min=1e-6).unsqueeze(1))
         outputs = self(x).flatten(0, 1)
         five = torch.randint(len(outputs), (5, outputs.shape[1]))
         shares = torch.empty(five.shape).exponential_()
-        self.bias -= (shares / shares.sum(dim=0) * outputs.gather(0, five)).sum(dim=0)
+        self.bias.sub_((shares / shares.sum(dim=0) * outputs.gather(0, five)).sum(dim=0))
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, members, in_features) → (n, members, out_features)."""
@@ -213,6 +216,12 @@ class TableNet(nn.Module):
     """
 
     answers_apart = True  # in training, one answer of each member
+    numeric: Tensor
+    flags: Tensor
+    lowest: Tensor
+    highest: Tensor
+    layers: Any
+    bends: Any
 
     def __init__(
         self,
@@ -265,7 +274,7 @@ class TableNet(nn.Module):
         for layer, bend in zip(self.layers, self.bends, strict=True):
             layer.initialise(x)
             x = bend(layer(x))
-        self.head.weight /= self.head(x).flatten(0, 1).std(dim=0).clamp(min=1e-6)
+        self.head.weight.div_(self.head(x).flatten(0, 1).std(dim=0).clamp(min=1e-6))
 
     def _read(self, x: Tensor) -> Tensor:
         """(n, in_features) → (n, 1, width): the same for all members."""
@@ -293,14 +302,14 @@ class EachMember(nn.Module):
         On outputs (n, out_features) and targets; a mean over rows.
     """
 
-    def __init__(self, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def __init__(self, loss: Any) -> None:
         super().__init__()
         self.loss = loss
 
     @property
     def reduction(self) -> str:
         """That of the loss, where it has one."""
-        return self.loss.reduction
+        return str(self.loss.reduction)
 
     @reduction.setter
     def reduction(self, value: str) -> None:

@@ -208,10 +208,11 @@ def show_rows(model: nn.Module, data: Any, *, target: bool) -> int:
     int
         How many tensors it was shown: none, X, or X and y.
     """
-    if not (hasattr(model, "initialise") and isinstance(data, Batches)):
+    initialise: Any = getattr(model, "initialise", None)
+    if initialise is None or not isinstance(data, Batches):
         return 0
     shown = data.tensors[: 1 + target]
-    model.initialise(*shown)
+    initialise(*shown)
     return len(shown)
 
 

@@ -86,16 +86,11 @@ class Parquet:
         buffer: int = 65_536,
         sample: int = 20_000,
     ) -> None:
-        for name, value in (("streams", streams), ("buffer", buffer), ("sample", sample)):
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                raise DataError(f"mm.Parquet({name}=...) must be 1 or more; got {value!r}")
+        _check_counts(streams=streams, buffer=buffer, sample=sample)
         self.dataset = _opened(path)
         self.target = target
         names = [name for name in self.dataset.schema.names if not name.startswith("__index_level")]
-        for name in (*([] if target is None else [target]), *(columns or ())):
-            if name not in names:
-                told = f"Columns: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
-                raise DataError(f"no column {name!r} in {path}.{nearest(name, names)} {told}")
+        _check_columns([*filter(None, [target]), *(columns or ())], names, path)
         self.columns = [name for name in (columns or names) if name != target]
         self.streams, self.buffer, self.sample = streams, buffer, sample
         self.pieces: list[Piece] = []
@@ -195,6 +190,19 @@ class Parquet:
         if self.target is None:
             raise DataError("which column is to be predicted? mm.Parquet(path, target=...) says it")
         return self.target
+
+
+def _check_counts(**counts: Any) -> None:
+    for name, value in counts.items():
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            raise DataError(f"mm.Parquet({name}=...) must be 1 or more; got {value!r}")
+
+
+def _check_columns(wanted: Sequence[str], names: Sequence[str], path: Any) -> None:
+    for name in wanted:
+        if name not in names:
+            told = f"Columns: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}"
+            raise DataError(f"no column {name!r} in {path}.{nearest(name, names)} {told}")
 
 
 def _opened(path: Any) -> Any:

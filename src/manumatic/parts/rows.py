@@ -53,14 +53,7 @@ def read_rows(X: Any, *, allow_nan: bool = True, steps: bool = False) -> Any:
     DataError
         For a sparse matrix too large to be dense, or infinite values in a column.
     """
-    if isinstance(X, torch.Tensor):
-        X = X.detach().cpu().numpy()
-    if "polars" in sys.modules:
-        polars = sys.modules["polars"]
-        if isinstance(X, polars.DataFrame):
-            X = X.to_pandas()
-        elif isinstance(X, polars.Series):
-            X = X.to_list()
+    X = _of_others(X)
     if isinstance(X, pd.DataFrame):
         return _read_frame(X, allow_nan)
     if _is_text(X):
@@ -88,6 +81,19 @@ def read_rows(X: Any, *, allow_nan: bool = True, steps: bool = False) -> Any:
     if rows.ndim > 2:  # bytes are pixels, and stay what they are
         return np.asarray(X) if getattr(X, "dtype", None) == np.uint8 else rows.astype(np.float32)
     return rows
+
+
+def _of_others(X: Any) -> Any:
+    """Tensors and polars' tables as NumPy and pandas have them."""
+    if isinstance(X, torch.Tensor):
+        return X.detach().cpu().numpy()
+    if "polars" in sys.modules:
+        polars = sys.modules["polars"]
+        if isinstance(X, polars.DataFrame):
+            return X.to_pandas()
+        if isinstance(X, polars.Series):
+            return X.to_list()
+    return X
 
 
 def _finite(allow_nan: bool) -> bool | str:

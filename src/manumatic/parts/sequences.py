@@ -27,16 +27,19 @@ def are_sequences(X: Any, *, flat: bool = False) -> bool:
     """
     if isinstance(X, pd.Series):
         X = X.to_numpy()
-    rows = isinstance(X, list | tuple) or (
-        isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1
-    )
-    if not rows or len(X) == 0 or isinstance(X[0], str):
+    if not _is_list(X) or len(X) == 0:
         return False
     kinds = (list, tuple, np.ndarray, torch.Tensor, pd.DataFrame, pd.Series)
     if not all(isinstance(row, kinds) for row in X):
         return False
     several = len({len(row) for row in X}) > 1 or isinstance(X, np.ndarray)
     return several and (flat or any(np.ndim(row[0]) for row in map(np.asarray, X) if len(row)))
+
+
+def _is_list(X: Any) -> bool:
+    if isinstance(X, np.ndarray):
+        return X.dtype == object and X.ndim == 1
+    return isinstance(X, list | tuple)
 
 
 def padded(X: Any) -> np.ndarray:

@@ -1,6 +1,13 @@
 """Several optimizers: one for each named part of a model, for a step of the user's own."""
 
-__all__ = ["Optimizers", "Recipes", "build_optimizers", "build_schedules", "take_optimizer"]
+__all__ = [
+    "Optimizers",
+    "Recipes",
+    "Together",
+    "build_optimizers",
+    "build_schedules",
+    "take_optimizer",
+]
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
