@@ -177,7 +177,7 @@ def test_what_cannot_be_split_or_scored(numbers, options, message):
         ([[1.0], [np.inf]], [1.5, 2.5], "column '0' holds an infinite value in row 1"),
         ([[1.0], [2.0]], [1.5], "X has 2 rows but y has 1"),
         ([1.0, 2.0], [1.5, 2.5], r"X must have rows and columns; it has shape \(2,\)"),
-        (np.zeros((2, 1, 1, 1, 1)), [1.5, 2.5], r"compare takes tables and images"),
+        (np.zeros((2, 1, 1, 1, 1)), [1.5, 2.5], r"compare takes tables, texts, images"),
         (np.zeros((0, 3)), [], "X has no rows"),
         ([[1.0], [2.0]], [[1, 2], [3, 4]], r"y must be one column; it has shape \(2, 2\)"),
         ([[1.0], [2.0]], "price", "'price' names a column, but X is an array"),
@@ -252,9 +252,9 @@ def test_images_and_other_frames_are_read():
 
     frame = polars.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "y": [0.1, 0.2, 0.3, 0.4]})
     assert open_problem(frame, "y").describe().startswith("4 rows, 1 numeric; target y")
-    images = open_problem(np.zeros((6, 4, 3)), list("ababab"))
+    images = open_problem(np.zeros((6, 9, 9)), list("ababab"))
     assert images.is_images
-    assert images.describe() == "6 rows, images 4 x 3; target y, 2 classes (a, b): classification"
+    assert images.describe() == "6 rows, images 9 x 9; target y, 2 classes (a, b): classification"
 
 
 # --- what happens on the way ---------------------------------------------------------------------

@@ -119,7 +119,8 @@ def test_the_card_says_what_the_fit_has_left():
     for told in ("120 rows", "MLP, ", "CrossEntropyLoss", "Adam, lr 0.01", "Loop(epochs=3"):
         assert told in card
     assert card.count('class="spark"') == 2
-    assert "The doctor has no findings." in card
+    assert ("The doctor has no findings." in card) == (not fitted.findings_)
+    assert all(finding.code in card for finding in fitted.findings_)
     assert "mm net" not in net()._repr_mimebundle_()["text/html"]
 
 

@@ -121,7 +121,7 @@ def test_a_loss_that_grows_with_adam():
         ("MM203", iris_net(Listed), "self.rest is a Python list"),
         ("MM204", iris_net(Mixed), "other rows"),
         ("MM304", iris_net(data=mm.Data(batch_size=10, shuffle=False)), "15 of 15 batches"),
-        ("MM307", iris_net(Dead), "14 of the 16 units"),
+        ("MM307", iris_net(Dead), "of the 16 units of '1'"),
         ("MM309", iris_net(Normed, data=mm.Data(batch_size=4)), "from the 4 rows"),
     ],
     ids=lambda value: value if isinstance(value, str) and value.startswith("MM") else "",

@@ -55,7 +55,7 @@ def test_a_fit_gathers_rows_and_predicts_in_blocks(array, monkeypatch):
     assert net.score(X, y) > 0.9
     np.testing.assert_array_equal(net.predict(X), net.predict(np.array(X)))
     labels = np.where(y > 0, "up", "down")
-    classifier = mm.Classifier("linear", loop=mm.Loop(20), random_state=0).fit(X, labels)
+    classifier = mm.Classifier("linear", loop=mm.Loop(80), random_state=0).fit(X, labels)
     assert classifier.score(X, labels) > 0.9
     with pytest.raises(mm.DataError, match="X has 500 rows and y 499"):
         net.fit(X, y[1:])

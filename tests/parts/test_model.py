@@ -67,7 +67,7 @@ def test_functions_and_partials(net):
 
 @pytest.mark.parametrize("name", ["linear", "mlp", "table"])
 def test_ready_nets_by_name(name):
-    assert built(name)(torch.zeros(2, 4)).shape == (2, 3)
+    assert built(name).eval()(torch.zeros(2, 4)).shape == (2, 3)
 
 
 def test_auto_goes_by_the_shape_of_a_row():
@@ -75,7 +75,7 @@ def test_auto_goes_by_the_shape_of_a_row():
     image = build_model(resolve_model(Model("auto"), IMAGE, book))
     assert image(torch.zeros(2, 3, 8, 8)).shape == (2, 2)
     assert [row.part for row in book] == ["model", "model"]
-    assert built("auto")(torch.zeros(2, 4)).shape == (2, 3)
+    assert built("auto").eval()(torch.zeros(2, 4)).shape == (2, 3)
 
 
 def test_an_instance_is_copied_and_its_weights_are_the_start():
@@ -114,7 +114,7 @@ REFUSED = {
     "a tuple": (nn.LSTM(4, 3), "returned a tuple; it must return one tensor"),
     "no rows": (nn.Sequential(nn.Linear(4, 3), nn.Flatten(0)), "first dimension must be the rows"),
     "frozen": (nn.Linear(4, 3).requires_grad_(False), "all are frozen"),
-    "no weights": (nn.AdaptiveAvgPool1d(3), "does not change with any weight"),
+    "no weights": (nn.AdaptiveAvgPool1d(3), "has no weights to train"),
     "layers in a list": (lambda: Listed(), "nn.ModuleList"),
 }
 

@@ -26,10 +26,10 @@ from manumatic.gears.memory import open_rows
 from manumatic.gears.reads import choose_reading
 from manumatic.gears.stream import encode_targets, open_stream, refuse_weights
 from manumatic.gears.swap import fit_loss
-from manumatic.gears.table import is_table, size_table
+from manumatic.gears.table import choose_net
 from manumatic.gears.timing import fit_to_time
 from manumatic.logbook import PARTS, Logbook
-from manumatic.parts.components import Loop, Model
+from manumatic.parts.components import Loop
 from manumatic.parts.data import Batches
 from manumatic.parts.device import OwnRandomness
 from manumatic.parts.link import Link
@@ -39,7 +39,6 @@ from manumatic.parts.model import (
     build_model,
     is_lazy,
     probe,
-    resolve_model,
     show_rows,
 )
 from manumatic.parts.processes import Processes, join
@@ -84,7 +83,9 @@ def _build(
     processes: Processes,
 ) -> Training:
     """Model, loss, optimizer and loop for data that are settled."""
-    model_spec, ours = _net(specs, found, device, logbook)
+    model_spec = as_model(specs.model)
+    ours = isinstance(model_spec.net, str)
+    model_spec = choose_net(model_spec, found.task, found.n_rows, device, logbook)
     rng = OwnRandomness(seed, device)
     fresh = earlier is None and not isinstance(model_spec.net, nn.Module)
     with rng:
@@ -104,6 +105,7 @@ def _build(
         **begun,
         loss=specs.loss,
         optimizer=recipe,
+        asked=specs.optimizer,
         device=device,
         seed=seed,
         weighted=found.weighted,
@@ -119,9 +121,14 @@ def _build(
     training = Training(
         parts, found.valid, Link("identity"), facts, State(processes.randomness(rng, seed))
     )
+    return _ready(training, specs, processes)
+
+
+def _ready(training: Training, specs: Specs, processes: Processes) -> Training:
+    """What goes by all the others: the loss, the epochs that fit into the time, a checkpoint."""
     fit_loss(training, specs.loss)
     fit_to_time(training)
-    saves = found.loop.saves
+    saves = training.loop.saves
     if saves is not None and saves.resume and processes.same(Path(saves.path).exists()):
         training.load(saves.path)
     return training
@@ -134,16 +141,6 @@ def _begin(model: nn.Module, specs: Specs, found: Found, fresh: bool) -> dict[st
     in_them = in_units(found.task, as_loss(specs.loss))
     shown = show_rows(model, found.data, target=in_them) if fresh else 0
     return {"was_lazy": lazy, "shown": shown}
-
-
-def _net(specs: Specs, found: Found, device: torch.device, logbook: Logbook) -> tuple[Model, bool]:
-    """The net with all its arguments, and whether it is one of ours."""
-    spec = as_model(specs.model)
-    columns = not (specs.reconstructs or found.task.vocabulary)
-    if columns and is_table(spec, found.task.in_shape):
-        spec = size_table(spec, found.task, found.n_rows, device, logbook)
-    ours = isinstance(spec.net, str)
-    return resolve_model(spec, found.task, logbook), ours
 
 
 def _meet(processes: Processes, specs: Specs, found: Found, logbook: Logbook) -> Specs:

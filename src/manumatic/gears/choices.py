@@ -16,6 +16,7 @@ __all__ = [
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils import check_random_state
 
 from manumatic.convert.module import Converted
@@ -23,10 +24,10 @@ from manumatic.errors import ComponentError
 from manumatic.gears.table import table_optimizer
 from manumatic.logbook import Logbook
 from manumatic.nets.autoencoder import LinearAutoencoder
-from manumatic.nets.sequence import SequenceConv, SequenceGRU, SequenceTransformer
+from manumatic.nets.sequence import SequenceConv, SequenceGRU, SequenceTransformer, TextGRU
 from manumatic.nets.table import TableNet
-from manumatic.nets.text import TextGRU
 from manumatic.parts.components import Data, Loop, Model, Optimizer
+from manumatic.parts.optimizer import as_optimizer
 from manumatic.task import Task
 
 FEW_ROWS = 200  # below, a tenth of the rows says little about when to stop
@@ -154,6 +155,8 @@ def choose_optimizer(
     """The user's optimizer; for "auto" the recipe that suits the model, with what they did set."""
     if isinstance(optimizer, str) and optimizer == "auto":
         optimizer = Optimizer("auto")
+    if isinstance(optimizer, torch.optim.Optimizer):
+        as_optimizer(optimizer)  # it belongs to other weights, and this says so
     if not (isinstance(optimizer, Optimizer) and optimizer.name == "auto"):
         return optimizer
     given = {

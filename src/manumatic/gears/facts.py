@@ -82,6 +82,8 @@ class Facts:
         As asked for.
     weighted : bool
         Rows carry weights.
+    asked : Any
+        The optimizer in the user's own words: "auto" is chosen anew for another model.
     watch : Watch
         What to record.
     encode : callable
@@ -99,6 +101,7 @@ class Facts:
     model: Model
     loss: Any
     optimizer: Optimizer
+    asked: Any
     device: torch.device
     seed: int
     weighted: bool

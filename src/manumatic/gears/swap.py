@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 from manumatic.doctor.after import seen_before
 from manumatic.errors import ComponentError
 from manumatic.gears.checkup import keys_of
-from manumatic.gears.choices import check_loop
+from manumatic.gears.choices import check_loop, choose_optimizer
 from manumatic.gears.own_step import check_judged, checked, free
+from manumatic.gears.table import choose_net
 from manumatic.parts.components import Loop, Model
 from manumatic.parts.data import Batches, Stream
 from manumatic.parts.device import OwnRandomness, autocast, grad_scaler
@@ -28,12 +29,11 @@ from manumatic.parts.model import (
     copy_weights,
     is_lazy,
     probe,
-    resolve_model,
     show_rows,
 )
 from manumatic.parts.optimizer import torch_class, wants_closure
 from manumatic.parts.processes import refuse_apart
-from manumatic.parts.several import Optimizers, build_optimizers, build_schedules, take_optimizer
+from manumatic.parts.several import Optimizers, build_schedules, take_optimizer
 
 
 def exchange(training: Any, name: str, value: Any) -> None:
@@ -72,9 +72,10 @@ def _data(training: Any, data: Any) -> None:
 
 
 def _model(training: Any, model: Any) -> None:
-    facts = training.facts
+    facts, ours = training.facts, isinstance(model, str)
     if not isinstance(model, nn.Module):
-        facts.model = resolve_model(as_model(model), facts.task, facts.logbook)
+        spec, n_rows = as_model(model), int(getattr(training.data, "n_rows", 10_000))
+        facts.model = choose_net(spec, facts.task, n_rows, facts.device, facts.logbook)
         training.state.rng = OwnRandomness(facts.seed, facts.device)  # as if it had come first
         with training.state.rng:
             model = build_model(facts.model)
@@ -88,7 +89,8 @@ def _model(training: Any, model: Any) -> None:
         training.state.rng = OwnRandomness(facts.seed, facts.device)
     training.parts["model"] = model.to(facts.device)
     fit_loss(training, facts.loss)
-    training.parts["optimizer"] = build_optimizers(facts.optimizer, model)
+    chosen = choose_optimizer(facts.asked, model, facts.task, ours=ours, logbook=facts.logbook)
+    facts.optimizer, training.parts["optimizer"] = take_optimizer(chosen, model)
     training.state.best, training.state.safe = Best(), {}  # these were another model's
     _start_over(training)
 
@@ -101,6 +103,7 @@ def _loss(training: Any, loss: Any) -> None:
 
 def _optimizer(training: Any, optimizer: Any) -> None:
     training.facts.optimizer, made = take_optimizer(optimizer, training.model)
+    training.facts.asked = training.facts.optimizer
     training.parts["optimizer"] = made
     _start_over(training)
 

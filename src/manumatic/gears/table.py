@@ -1,6 +1,6 @@
 """What automatic decides for the table net: its size, how long it learns, and its optimizer."""
 
-__all__ = ["is_table", "size_table", "steps_of", "table_optimizer"]
+__all__ = ["choose_net", "is_table", "steps_of", "table_optimizer"]
 
 import math
 from typing import Any
@@ -10,6 +10,7 @@ import torch
 from manumatic.logbook import Logbook
 from manumatic.nets.table import TableNet
 from manumatic.parts.components import Model, Optimizer
+from manumatic.parts.model import resolve_model
 from manumatic.task import Task
 
 FEW = 1000  # rows, below which sixteen bins a column are learned by heart
@@ -22,9 +23,17 @@ def is_table(model: Any, in_shape: tuple[int, ...]) -> bool:
     return isinstance(net, str) and (net == "table" or (net == "auto" and len(in_shape) == 1))
 
 
-def size_table(
+def choose_net(
     spec: Model, task: Task, n_rows: int, device: torch.device, logbook: Logbook
 ) -> Model:
+    """The class or function that makes the net, with all its arguments; or a finished net."""
+    columns = not (task.kind == "reconstruction" or task.vocabulary)
+    if columns and is_table(spec, task.in_shape):
+        spec = _sized(spec, task, n_rows, device, logbook)
+    return resolve_model(spec, task, logbook)
+
+
+def _sized(spec: Model, task: Task, n_rows: int, device: torch.device, logbook: Logbook) -> Model:
     """The table net with the sizes that its user left open.
 
     Measured on fourteen small and middling tables (docs/benchmarks.md): eight members of width 128

@@ -21,6 +21,7 @@ class Shards:
 
     Examples
     --------
+    >>> import torch
     >>> Shards().gathered({"weight": torch.ones(1)})
     {'weight': tensor([1.])}
     """
