@@ -133,7 +133,7 @@ def test_a_draw_makes_automatic_components_explicit_as_they_were():
     assert found.params == {"optimizer__lr": 2e-2, "loop__epochs": 6, "model__dropout": 0.0}
     made = mm.Classifier(
         mm.Model("table", dropout=0.0),
-        optimizer=net.manual(X, y).facts.optimizer.set_params(lr=2e-2),
+        optimizer=mm.Optimizer("auto", lr=2e-2),
         loop=mm.Loop(6),
         random_state=0,
     )
@@ -216,6 +216,7 @@ def test_the_automatic_space_goes_by_the_net():
     table_net = automatic_space(mm.Classifier("table", random_state=0).manual(X, y))
     assert "data__batch_size" in table_net
     assert any(name.startswith("model__") for name in table_net)
+    assert table_net["optimizer__lr"] == (0.02, 0.3, "log")  # of the recipe as a whole
     mlp = automatic_space(mm.Classifier("mlp", random_state=0).manual(X, y))
     assert (256, 256) in mlp["model__hidden"]
     assert mlp["model__dropout"] == (0.0, 0.5)
@@ -230,6 +231,21 @@ def test_the_automatic_space_goes_by_the_net():
     grouped = mm.Optimizer("adam", groups=[("bias", {"lr": 0.1})])  # rates of their own
     net = mm.Classifier("linear", optimizer=grouped, random_state=0)
     assert set(automatic_space(net.manual(X, y))) == {"data__batch_size"}
+
+
+def test_the_recipe_spreads_a_rate_that_was_drawn():
+    X, y = table(300)
+    net = mm.Classifier("table", loop=mm.Loop(2), random_state=0)
+    found = mm.tune(net, X, y, trials=3, space={"optimizer__lr": [0.08], "model__depth": [1, 3]})
+    assert set(found.frame["state"]) <= {"complete", "repeat"}  # groups of another depth, too
+    own, drawn = (
+        [
+            group["lr"]
+            for group in net.set_params(optimizer=asked).manual(X, y).optimizer.param_groups
+        ]
+        for asked in ("auto", mm.Optimizer("auto", lr=0.08))
+    )
+    np.testing.assert_allclose(drawn, 2 * np.array(own))
 
 
 # --- stopping ------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from torch import nn
 from manumatic.errors import ComponentError
 from manumatic.gears.choices import as_data
 from manumatic.gears.manual import Training
-from manumatic.parts.components import Component, Model
+from manumatic.nets.table import TableNet
+from manumatic.parts.components import Component, Model, Optimizer
 from manumatic.parts.data import Batches
 from manumatic.parts.loss import as_loss
 from manumatic.parts.model import NETS, as_model
@@ -93,8 +94,9 @@ def as_space(space: Any, training: Training) -> Space:
 def automatic_space(training: Training) -> dict[str, Any]:
     """The space of a net: learning rate, weight decay, batch size, and what a ready net takes.
 
-    The learning rate is drawn from a tenth to ten times the one that the net has; neither it nor
-    the weight decay is where groups of weights have their own. Of a network of one's own no
+    The learning rate is drawn from a tenth to ten times the one that the net has, that of the table
+    net from RealMLP's space; neither it nor the weight decay is where groups of weights have their
+    own. Of a network of one's own no
     argument is drawn, for only its author knows what it stands.
 
     Parameters
@@ -111,7 +113,11 @@ def automatic_space(training: Training) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     grouped = bool(training.facts.optimizer.groups)
-    if not grouped:
+    if isinstance(training.model, TableNet) and _is_automatic(training.facts.asked):
+        # the recipe spreads one base rate over its groups: RealMLP's tuned space
+        found["optimizer__lr"] = (0.02, 0.3, "log")
+        found["optimizer__weight_decay"] = (1e-3, 0.05, "log")
+    elif not grouped:
         lr = float(training.optimizer.defaults["lr"])
         found["optimizer__lr"] = (lr / 10, lr * 10, "log")
     if "weight_decay" in training.optimizer.defaults and not grouped:
@@ -124,6 +130,11 @@ def automatic_space(training: Training) -> dict[str, Any]:
             found["data__batch_size"] = sizes
     net = training.facts.model.net
     return found | (dict(_of_net(net)) if net in NETS.values() else {})
+
+
+def _is_automatic(optimizer: Any) -> bool:
+    name = optimizer.name if isinstance(optimizer, Optimizer) else optimizer
+    return isinstance(name, str) and name == "auto"
 
 
 def components(net: Any, training: Training) -> dict[str, Component]:
@@ -140,12 +151,11 @@ def components(net: Any, training: Training) -> dict[str, Component]:
     if model.net == "auto":
         names = {made: name for name, made in NETS.items()}
         model = Model(names.get(facts.model.net, facts.model.net), **model.arguments)
-    automatic = isinstance(net.optimizer, str) and net.optimizer == "auto"
     return {
         "data": as_data(net.data),
         "model": model,
         "loss": as_loss(net.loss),
-        "optimizer": facts.optimizer if automatic else as_optimizer(net.optimizer),
+        "optimizer": as_optimizer(net.optimizer),
         "loop": training.loop,
     }
 
