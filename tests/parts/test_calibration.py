@@ -29,8 +29,9 @@ def best(raw, target):
     both = torch.cat([torch.zeros(len(raw), 1), raw], dim=1) if raw.shape[1] == 1 else raw
 
     def loss(log_factor):
-        scores = both.double() * np.exp(log_factor)
-        return log_loss(target, scores.softmax(1).numpy(), labels=range(both.shape[1]))
+        (n, classes), scores = both.shape, both.double() * np.exp(log_factor)
+        seen = log_loss(target, scores.softmax(1).numpy(), labels=range(classes))
+        return n * seen - classes * scores.log_softmax(1).mean().item()  # a row more of each class
 
     found = minimize_scalar(loss, bounds=(-3, 3), method="bounded", options={"xatol": 1e-10})
     return np.exp(found.x)
@@ -43,6 +44,12 @@ def test_the_least_log_loss(classes, sharp, seed):
     found = inverse_temperature(raw, target)
     assert found == pytest.approx(best(raw, target), rel=1e-4)
     assert found * sharp == pytest.approx(1, abs=0.6)  # as sure as they may be
+
+
+def test_no_mistake_among_few_rows_is_no_certainty():
+    """40 rows that are right and 4 that are anything: the odds are 41 to 1."""
+    found = inverse_temperature(torch.eye(4).repeat(10, 1), torch.arange(4).repeat(10))
+    assert found == pytest.approx(np.log(41))
 
 
 def test_targets_in_any_shape():

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 def inverse_temperature(raw: Tensor, target: Tensor) -> float:
     """The β for which softmax(β · raw) has the least log-loss.
 
-    Temperature scaling with T = 1/β (Guo et al. 2017, arXiv:1706.04599). The log-loss is convex in
-    β, so its slope, mean(E[raw] - raw of the true class), has one root: 40 halvings between 1/20
-    and 20.
+    Temperature scaling with T = 1/β (Guo et al. 2017, arXiv:1706.04599). To the rows comes one of
+    each class that could look like any of them, as in Platt's scaling: without a mistake among a
+    few rows, β would be infinite. The log-loss is convex in β, so its slope, mean(E[raw] - raw of
+    the true class), has one root: 40 halvings between 1/20 and 20.
 
     Parameters
     ----------
@@ -27,14 +28,15 @@ def inverse_temperature(raw: Tensor, target: Tensor) -> float:
     Examples
     --------
     >>> raw = torch.tensor([[4.0, 0.0], [4.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
-    >>> target = torch.tensor([0, 0, 1, 1])  # so sure, and right 3 times in 4
-    >>> round(inverse_temperature(raw, target), 4)  # log(3) / 4
-    0.2747
+    >>> target = torch.tensor([0, 0, 1, 1])  # so sure, and right 3 times in 4: with 2 more, 4 in 6
+    >>> round(inverse_temperature(raw, target), 4)  # log(4 / 2) / 4
+    0.1733
     """
     if raw.shape[1] == 1:
         raw = torch.cat([torch.zeros_like(raw), raw], dim=1)
     raw, target = raw.double(), target.reshape(-1, 1).long()
-    true = raw.gather(1, target).mean()
+    n, classes = raw.shape
+    true = (n * raw.gather(1, target).mean() + classes * raw.mean()) / (n + classes)
     low, high = 1 / 20, 20.0
     for _ in range(40):
         middle = (low * high) ** 0.5
