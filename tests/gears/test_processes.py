@@ -27,13 +27,15 @@ def torchrun(*command, processes=2):
         port = free.getsockname()[1]
     run = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
     run += ["--master-addr=127.0.0.1", f"--master-port={port}", *map(str, command)]
-    return subprocess.run(
-        run,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+    given: dict = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    given["env"] = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(run, **given) as started:
+        try:
+            out, error = started.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            started.terminate()  # and torchrun ends its children, who wait for each other
+            raise
+    return subprocess.CompletedProcess(run, started.returncode, out, error)
 
 
 @pytest.fixture(scope="module")

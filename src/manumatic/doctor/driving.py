@@ -240,9 +240,10 @@ def update_ratios(
     ratios = {
         name: _moved(old.detach(), new.detach())
         for name, old, new in zip(names, before, after, strict=True)
-        if old.ndim > 1 and old.numel() > 1 and bool(old.any())  # zeros have no length
+        if old.ndim > 1 and old.numel() > 1
     }
-    moved = {name: ratio for name, ratio in ratios.items() if 0 < ratio < math.inf}
+    # exactly 1 is a matrix that began at 0: it had no length to be compared with
+    moved = {name: ratio for name, ratio in ratios.items() if 0 < ratio < math.inf and ratio != 1}
     if not moved:
         return
     low, high = min(moved, key=lambda name: moved[name]), max(moved, key=lambda name: moved[name])
