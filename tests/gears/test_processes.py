@@ -118,7 +118,7 @@ def test_other_rows_in_a_process_are_an_error_in_all(tmp_path):
     script = tmp_path / "apart.py"
     script.write_text(
         "import os, manumatic as mm\n"
-        "X = [[float(i * (1 + int(os.environ['RANK'])))] for i in range(20)]\n"
+        "X = [[float(i ** (1 + int(os.environ['RANK'])))] for i in range(20)]\n"
         "mm.Regressor('linear', random_state=0).fit(X, range(20))\n"
     )
     done = torchrun(script)
