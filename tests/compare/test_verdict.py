@@ -154,11 +154,11 @@ def test_a_product_of_waves_is_a_job_for_a_network():
 
 @pytest.mark.slow
 def test_steps_are_a_job_for_trees():
-    """A chessboard of 8 x 8 random levels."""
+    """A chessboard of 16 x 16 random levels, twelve rows a field."""
     rng = np.random.default_rng(0)
-    X = rng.uniform(0, 8, (1500, 4))
-    levels = rng.normal(size=(8, 8))[X[:, 0].astype(int), X[:, 1].astype(int)]
-    found = compare(X, levels + 0.1 * rng.normal(size=1500)).verdict
+    X = rng.uniform(0, 16, (3000, 4))
+    levels = rng.normal(size=(16, 16))[X[:, 0].astype(int), X[:, 1].astype(int)]
+    found = compare(X, levels + 0.1 * rng.normal(size=3000)).verdict
     assert (found.gear, found.rule) == ("scikit-learn", "trees-win")
 
 
