@@ -5,9 +5,8 @@ __all__ = ["calibrated"]
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from manumatic.errors import ComponentError
+from manumatic.gears.watching import judged_outputs
 from manumatic.parts.calibration import helps, inverse_temperature
 from manumatic.parts.data import Batches
 from manumatic.parts.link import Link
@@ -25,14 +24,14 @@ def calibrated(training: Any) -> Link:
         ``mm.Loss(calibrate=True)`` for a training that has nothing to calibrate on.
     """
     link, facts = training.link, training.facts
-    wanted = as_loss(facts.loss).calibrate
-    lacking = _lacking(training)
+    loss = as_loss(facts.loss)
+    wanted, lacking = loss.calibrate, _lacking(training)
     if wanted is True and lacking:
         raise ComponentError(f"mm.Loss(calibrate=True) {lacking}")
-    automatic = wanted == "auto" and as_loss(facts.loss).name == "auto"
+    automatic = wanted == "auto" and loss.name == "auto"
     if lacking or not (wanted is True or (automatic and len(training.valid.X) >= FEWEST)):
         return link
-    raw, target = _outputs(training)
+    raw, target = judged_outputs(training.model, training.valid)
     if automatic and not helps(raw, target):
         return link
     factor = inverse_temperature(raw, target)
@@ -53,11 +52,3 @@ def _lacking(training: Any) -> str:
     if training.facts.weighted:
         return "does not go with weighted rows, whose probabilities are not those of the data"
     return ""
-
-
-@torch.no_grad()
-def _outputs(training: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    model = training.model.eval()
-    pairs = [(model(X).flatten(1), y) for _, X, y in training.valid.batches(0)]
-    raw, target = (torch.cat(column).cpu() for column in zip(*pairs, strict=True))
-    return raw, target

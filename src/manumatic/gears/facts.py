@@ -61,11 +61,6 @@ class Found:
     weighted: bool = False
     source: Any = None
 
-    @property
-    def n_rows(self) -> int:
-        """Rows to train on; where a stream does not tell, as many as many have."""
-        return int(getattr(self.data, "n_rows", 10_000))
-
 
 @dataclass
 class Facts:

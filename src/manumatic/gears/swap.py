@@ -74,8 +74,9 @@ def _data(training: Any, data: Any) -> None:
 def _model(training: Any, model: Any) -> None:
     facts, ours = training.facts, isinstance(model, str)
     if not isinstance(model, nn.Module):
-        spec, n_rows = as_model(model), int(getattr(training.data, "n_rows", 10_000))
-        facts.model = choose_net(spec, facts.task, n_rows, facts.device, facts.logbook)
+        facts.model = choose_net(
+            as_model(model), facts.task, training.data, facts.device, facts.logbook
+        )
         training.state.rng = OwnRandomness(facts.seed, facts.device)  # as if it had come first
         with training.state.rng:
             model = build_model(facts.model)

@@ -23,10 +23,10 @@ def is_table(model: Any, in_shape: tuple[int, ...]) -> bool:
     return isinstance(net, str) and (net == "table" or (net == "auto" and len(in_shape) == 1))
 
 
-def choose_net(
-    spec: Model, task: Task, n_rows: int, device: torch.device, logbook: Logbook
-) -> Model:
+def choose_net(spec: Model, task: Task, data: Any, device: torch.device, logbook: Logbook) -> Model:
     """The class or function that makes the net, with all its arguments; or a finished net."""
+    # a stream that does not tell has as many rows as many have
+    n_rows = int(getattr(data, "n_rows", 10_000))
     columns = not (task.kind == "reconstruction" or task.vocabulary)
     if columns and is_table(spec, task.in_shape):
         spec = _sized(spec, task, n_rows, device, logbook)
@@ -36,9 +36,9 @@ def choose_net(
 def _sized(spec: Model, task: Task, n_rows: int, device: torch.device, logbook: Logbook) -> Model:
     """The table net with the sizes that its user left open.
 
-    Measured on fourteen small and middling tables (docs/benchmarks.md): eight members of width 128
-    beat one net of width 256 at the same cost; on fewer than a thousand rows coarse bins beat fine
-    ones.
+    Measured on nine small and middling tables, and on six small ones for the bins (docs/table.md):
+    eight members of width 128 beat one net of width 256 at the same cost; on fewer than a thousand
+    rows coarse bins beat fine ones.
     """
     numbers = len(task.numeric) if task.numeric is not None else task.in_shape[0]
     readings = task.in_shape[0] + 7 * numbers

@@ -3,7 +3,7 @@
 Nothing in here draws a random number that the training would have drawn, or changes a weight.
 """
 
-__all__ = ["Watcher"]
+__all__ = ["Watcher", "judged_outputs"]
 
 import fnmatch
 import math
@@ -155,7 +155,7 @@ class Watcher:
         with torch.random.fork_rng([]):
             for part, rows in (("train", training.data), ("valid", training.valid)):
                 if rows is not None:
-                    raw, y = _outputs(_judged(training), rows)
+                    raw, y = judged_outputs(_judged(training), rows)
                     for name, metric in self.metrics.items():
                         self._add(training, epoch, part, name, float(metric(reader, raw, y)))
 
@@ -204,8 +204,8 @@ def _judged(training: Any) -> Any:
 
 
 @torch.no_grad()
-def _outputs(model: Any, rows: Any) -> tuple[Tensor, Tensor]:
-    """Raw outputs and targets of all rows, on the CPU."""
+def judged_outputs(model: Any, rows: Any) -> tuple[Tensor, Tensor]:
+    """Raw outputs (n, numbers) and targets of all rows in their order, as floats on the CPU."""
     model.eval()
     shuffle, rows.shuffle = rows.shuffle, False
     try:
