@@ -12,24 +12,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
-import libcst as cst
 from torch import nn
 
 from manumatic.errors import EjectError
 from manumatic.files import write_whole
 from manumatic.gears.checkpoint import write_tensors
+from manumatic.gears.loop_source import loop_section
 from manumatic.gears.source import Source
-from manumatic.gears.specialise import PRESENT, specialise, text_of
-from manumatic.gears.stored import check_made, cut_batches, data_section, names_of
-from manumatic.gears.swap import complete, steps_in
+from manumatic.gears.stored import check_made, data_section, names_of
+from manumatic.gears.swap import steps_in
 from manumatic.parts.data import Batches, Stream
-from manumatic.parts.device import autocast, is_small
-from manumatic.parts.loop import closure_loop, evaluate, loop, stepped_loop, update, validated
+from manumatic.parts.device import is_small
 from manumatic.parts.loss import Weighted
-from manumatic.parts.optimizer import schedule_settings, settings, wants_closure
+from manumatic.parts.optimizer import schedule_settings, settings
 from manumatic.parts.several import Recipes
-
-ALONE = {"count(X)": "len(X)"}  # one process has all rows of a batch
 
 
 def eject(training: Any, path: str | Path | None = None) -> str:
@@ -58,7 +54,7 @@ def eject(training: Any, path: str | Path | None = None) -> str:
         **_data_and_model(training, source, path),
         "loss": _loss(training, source),
         "optimizer": _optimizer(training, source),
-        "loop": _loop(training, source),
+        "loop": loop_section(training, source),
     }
     rows = getattr(training.data, "batch_size", 1)
     text = _page(sections, source, is_small(training.model, rows))
@@ -117,7 +113,7 @@ def _data_and_model(training: Any, source: Source, path: Path | None) -> dict[st
     source.known["model"] = training.model
     before = set(source.definitions)
     made = f"data = {source.of(data)}"
-    return {"model": model, "data": "\n".join([*_defined_since(before, source), made])}
+    return {"model": model, "data": "\n".join([*source.since(before), made])}
 
 
 def _model(training: Any, source: Source, path: Path | None) -> str:
@@ -137,7 +133,7 @@ def _model(training: Any, source: Source, path: Path | None) -> str:
         lines.append(f"model.initialise({', '.join(names_of(training)[: facts.shown])})")
     if facts.device.type != "cpu":
         lines.append(f"model.to({str(facts.device)!r})")
-    return "\n".join([*_defined_since(before, source), *lines])
+    return "\n".join([*source.since(before), *lines])
 
 
 def _start(net: nn.Module, source: Source, path: Path | None) -> list[str]:
@@ -152,10 +148,6 @@ def _start(net: nn.Module, source: Source, path: Path | None) -> list[str]:
     return [f'model.load_state_dict(torch.load(Path(__file__).with_name("{name}")))']
 
 
-def _defined_since(before: set[str], source: Source) -> list[str]:
-    return [f"\n{text}\n\n" for name, text in source.definitions.items() if name not in before]
-
-
 def _loss(training: Any, source: Source) -> str:
     before = set(source.definitions)
     loss = training.loss
@@ -167,7 +159,7 @@ def _loss(training: Any, source: Source) -> str:
         expression = f"Weighted({source.of(inside)})"
     else:
         expression = source.of(loss)
-    return "\n".join([*_defined_since(before, source), f"loss_fn = {expression}"])
+    return "\n".join([*source.since(before), f"loss_fn = {expression}"])
 
 
 def _optimizer(training: Any, source: Source) -> str:
@@ -188,7 +180,7 @@ def _optimizer(training: Any, source: Source) -> str:
         lines.append(f"schedules = [{', '.join(schedules)}]")
     elif schedules:
         lines.append(f"schedule = {schedules[0]}")
-    return "\n".join([*_defined_since(before, source), *lines])
+    return "\n".join([*source.since(before), *lines])
 
 
 def _one(
@@ -236,159 +228,3 @@ def _schedule(schedule: Any, training: Any, optimizer: Any, name: str, source: S
         kind, keywords = cast(Any, schedule), {}
     told = "".join(f", {name}={source.of(value)}" for name, value in keywords.items())
     return [f"{source.of(kind)}({name}{told})"]
-
-
-def _loop(training: Any, source: Source) -> str:
-    complete(training)
-    spec, data = training.loop, training.data
-    targets = ["y", "weight"] if training.facts.weighted else ["y"]
-    whole = isinstance(data, Batches) and len(data) == 1 and spec.accumulate == 1
-    own, called = _step(spec.step, source)
-    body = _body(training, called, whole, targets)
-    lines = [_companions(training, source), own]
-    lines.append(own and "\n" if whole or not isinstance(data, Batches) else _batches(training))
-    ending: list[Any] = []
-    if training.valid is not None and spec.uses_validation:
-        lines.append(_evaluate(training, targets))
-        body, ending = _with_validation(training, body)
-    body = _with_report(body, spec.epochs, bool(ending))
-    lines.append(cst.Module([*body, *ending]).code.strip())
-    if training.state.average is not None:
-        lines.append("model.load_state_dict(average.module.state_dict())")
-    return "\n".join(line for line in [*lines, "model.eval()"] if line)
-
-
-def _body(training: Any, called: dict[str, str], whole: bool, targets: list[str]) -> list[Any]:
-    """The statements of the loop that this run takes."""
-    usual = closure_loop if wants_closure(training.optimizer) else loop
-    return specialise(
-        usual if training.loop.step is None else stepped_loop,
-        _known(training),
-        ALONE | called,
-        drop=("yield",) if training.loop.accumulate > 1 else ("yield", "rows = 0"),
-        inline=(update,),
-        batches={"data.batches(epoch)": "" if whole else "batches(epoch)"},
-        targets=targets if isinstance(training.data, Batches) else None,
-    )
-
-
-def _step(step: Any, source: Source) -> tuple[str, dict[str, str]]:
-    """The source of the user's step, and the name that it is called by."""
-    if step is None:
-        return "", {}
-    before = set(source.definitions)
-    expression = source.of(step)
-    texts = [f"\n{text.rstrip()}" for text in _defined_since(before, source)]
-    if expression.isidentifier():
-        return "\n".join(texts), {"step": expression}
-    return "\n".join([*texts, f"\nstep = {expression}"]), {}
-
-
-def _known(training: Any) -> dict[str, Any]:
-    """The loop's parameters in this run."""
-    spec, state = training.loop, training.state
-    companions: dict[str, Any] = {
-        "scaler": state.scaler,
-        "schedule": state.schedule,
-        "average": state.average,
-        "autocast": autocast(spec.precision, training.facts.device),
-    }
-    return {
-        "epochs": spec.epochs,
-        "start": 0,
-        "guard": False,
-        "model.training": False,
-        "accumulate": spec.accumulate,
-        "clip_norm": spec.clip_norm,
-        "len(data)": len(training.data),
-        "schedules": () if state.schedule is None else PRESENT,
-        **{name: None if part is None else PRESENT for name, part in companions.items()},
-    }
-
-
-def _companions(training: Any, source: Source) -> str:
-    """What goes with the loop: precision, scaler, average."""
-    spec, state, device = training.loop, training.state, training.facts.device.type
-    lines = []
-    if (cast_to := autocast(spec.precision, training.facts.device)) is not None:
-        lines.append(f'autocast = torch.autocast("{device}", {cast_to.fast_dtype})')
-    if state.scaler is not None:
-        lines.append(f'scaler = torch.amp.GradScaler("{device}")')
-    if state.average is not None:
-        source.imports.add("from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn")
-        lines.append(
-            f"average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn({spec.ema}))"
-        )
-    if spec.clip_norm is not None:
-        source.imports.add("from torch import nn")
-    return "\n".join(lines)
-
-
-def _batches(training: Any) -> str:
-    data = training.data
-    names = names_of(training)
-    if not data.shuffle or data.batch_size >= data.n_rows:
-        split = ", ".join(f"{name}.split({data.batch_size})" for name in names)
-        return f"\n\ndef batches(epoch):\n    yield from zip({split})\n\n"
-    if data.lengths is not None:
-        return cut_batches(data, names)
-    rows = ", ".join(f"{name}[rows]" for name in names)
-    where = "" if training.facts.device.type == "cpu" else f".to({str(training.facts.device)!r})"
-    return f"""
-
-def batches(epoch):
-    generator = torch.Generator().manual_seed(1_000_003 * {data.seed} + epoch)
-    order = torch.randperm(len({names[0]}), generator=generator){where}
-    for rows in order.split({data.batch_size}):
-        yield {rows}
-
-"""
-
-
-def _evaluate(training: Any, targets: list[str]) -> str:
-    size = training.valid.batch_size
-    split = ", ".join(f"{name}_valid.split({size})" for name in ["X", *targets])
-    body = specialise(
-        evaluate, {}, ALONE, batches={"data.batches(0)": f"zip({split})"}, targets=targets
-    )
-    text = text_of(cst.IndentedBlock(body)).strip("\n")
-    return f"\n\n@torch.no_grad()\ndef evaluate(model, loss_fn):\n{text.lstrip(chr(10))}\n\n"
-
-
-def _with_validation(training: Any, body: list[Any]) -> tuple[list[Any], list[Any]]:
-    """The loop with ``validated``'s statements at the end of each epoch, and the last behind."""
-    patience = training.loop.patience
-    known = {"step.last": True, "best.weights": PRESENT, "patience": patience}
-    model = "model" if training.state.average is None else "average.module"
-    rename = {
-        "evaluate(model, loss_fn, data, count)": f"evaluate({model}, loss_fn)",
-        "step.valid_loss": "valid_loss",
-        "step.epoch": "epoch",
-        "best.loss": "best_loss",
-        "best.epoch": "best_epoch",
-        "best.weights": "best_weights",
-        "model": model,
-    }
-    watching, *ending = specialise(validated, known, rename, drop=("yield",))
-    *before, epochs = body
-    begin = cst.parse_statement('best_loss, best_epoch, best_weights = float("inf"), -1, None')
-    together = cst.IndentedBlock([*epochs.body.body, *watching.body.body])
-    return [*before, begin, epochs.with_changes(body=together)], ending
-
-
-def _with_report(body: list[Any], epochs: int, validated: bool) -> list[Any]:
-    """A line five times in a run."""
-    *before, loop_over = body
-    valid = ", valid {valid_loss:.4f}" if validated else ""
-    every = max(1, epochs // 5)
-    text = 'print(f"epoch {epoch}, loss {loss.item():.4f}' + valid + '")'
-    report = cst.parse_statement(f"if epoch % {every} == 0:\n    {text}\n")
-    statements = list(loop_over.body.body)
-    stop = (
-        1
-        if validated and isinstance(statements[-1], cst.If) and "break" in text_of(statements[-1])
-        else 0
-    )
-    at = len(statements) - stop
-    statements.insert(at, report)
-    return [*before, loop_over.with_changes(body=cst.IndentedBlock(statements))]

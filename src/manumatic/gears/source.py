@@ -66,6 +66,10 @@ class Source:
         """A call with keywords."""
         return _layout(f"{self.of(function)}(", self._keywords(keywords), ")")
 
+    def since(self, before: set[str]) -> list[str]:
+        """The definitions that came in after those names."""
+        return [f"\n{text}\n\n" for name, text in self.definitions.items() if name not in before]
+
     def _keywords(self, keywords: dict[str, Any]) -> list[str]:
         return [f"{name}={self.of(value)}" for name, value in keywords.items()]
 
