@@ -70,7 +70,7 @@ def scaled_error(prediction, target):
 
 
 def lazy(out_features):
-    return nn.Sequential(nn.LazyLinear(6), nn.Tanh(), nn.Linear(6, out_features))
+    return nn.Sequential(nn.LazyLinear(6), nn.Tanh(), nn.Dropout(0.2), nn.Linear(6, out_features))
 
 
 def numbers(n=70, d=5, seed=0):
@@ -343,6 +343,22 @@ def test_a_finished_model_starts_the_script_where_it_started(tmp_path, run_scrip
     X, y = numbers()
     training = mm.Regressor("linear", data=data(), loop=FEW, random_state=5).manual(X, y)
     training.model = nn.Sequential(nn.Linear(5, 3), nn.Dropout(0.5), nn.Linear(3, 1))
+    weights = training.run().model.state_dict()
+    training.eject(tmp_path / "train.py")
+    same(weights, run_script(tmp_path / "train.py"))
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("swap", [True, False])
+def test_layers_that_take_their_shapes_from_the_rows_are_ejected(
+    finished, swap, tmp_path, run_script
+):
+    X, y = numbers()
+    model = lazy(1) if finished else functools.partial(lazy, 1)
+    first = "linear" if swap else model
+    training = mm.Regressor(first, data=data(), loop=FEW, random_state=5).manual(X, y)
+    if swap:
+        training.model = model
     weights = training.run().model.state_dict()
     training.eject(tmp_path / "train.py")
     same(weights, run_script(tmp_path / "train.py"))

@@ -2,6 +2,7 @@
 
 __all__ = ["assemble"]
 
+import copy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ from manumatic.gears.swap import fit_loss
 from manumatic.gears.table import choose_net
 from manumatic.gears.timing import fit_to_time
 from manumatic.logbook import PARTS, Logbook
-from manumatic.parts.components import Loop
+from manumatic.parts.components import Loop, Model
 from manumatic.parts.data import Batches
 from manumatic.parts.device import OwnRandomness
 from manumatic.parts.link import Link
@@ -38,8 +39,8 @@ from manumatic.parts.model import (
     as_model,
     build_model,
     is_lazy,
-    probe,
     show_rows,
+    take_shapes,
 )
 from manumatic.parts.processes import Processes, join
 from manumatic.parts.several import take_optimizer
@@ -90,7 +91,12 @@ def _build(
     fresh = earlier is None and not isinstance(model_spec.net, nn.Module)
     with rng:
         model = build_model(model_spec) if earlier is None else earlier.model
-        begun = _begin(model, specs, found, fresh)
+        finished = isinstance(model_spec.net, nn.Module)
+        was_lazy = take_shapes(model, found.sample, finished=finished)
+        if finished and is_lazy(model_spec.net):
+            model_spec = Model(copy.deepcopy(model))  # where training starts, shapes and all
+        in_them = in_units(found.task, as_loss(specs.loss))
+        shown = show_rows(model, found.data, target=in_them) if fresh else 0
     _avoid_single_rows(model, found, logbook, processes.world)
     _move(model, found, device)
     model = processes.shards.split(model)
@@ -102,7 +108,8 @@ def _build(
         sample=found.sample,
         model=model_spec,
         fresh=fresh,
-        **begun,
+        was_lazy=was_lazy,
+        shown=shown,
         loss=specs.loss,
         optimizer=recipe,
         asked=specs.optimizer,
@@ -132,15 +139,6 @@ def _ready(training: Training, specs: Specs, processes: Processes) -> Training:
     if saves is not None and saves.resume and processes.same(Path(saves.path).exists()):
         training.load(saves.path)
     return training
-
-
-def _begin(model: nn.Module, specs: Specs, found: Found, fresh: bool) -> dict[str, Any]:
-    """Give a model the shapes and the initial weights that it takes from the rows."""
-    if lazy := is_lazy(model):
-        probe(model, found.sample)
-    in_them = in_units(found.task, as_loss(specs.loss))
-    shown = show_rows(model, found.data, target=in_them) if fresh else 0
-    return {"was_lazy": lazy, "shown": shown}
 
 
 def _meet(processes: Processes, specs: Specs, found: Found, logbook: Logbook) -> Specs:

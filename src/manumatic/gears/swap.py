@@ -27,9 +27,9 @@ from manumatic.parts.model import (
     as_model,
     build_model,
     copy_weights,
-    is_lazy,
     probe,
     show_rows,
+    take_shapes,
 )
 from manumatic.parts.optimizer import torch_class, wants_closure
 from manumatic.parts.processes import refuse_apart
@@ -80,14 +80,15 @@ def _model(training: Any, model: Any) -> None:
         training.state.rng = OwnRandomness(facts.seed, facts.device)  # as if it had come first
         with training.state.rng:
             model = build_model(facts.model)
-            if is_lazy(model):
-                probe(model, facts.sample)
+            facts.was_lazy = take_shapes(model, facts.sample, finished=False)
             facts.shown = show_rows(
                 model, training.data, target=in_units(facts.task, as_loss(facts.loss))
             )
     else:
-        facts.model, facts.shown = Model(copy.deepcopy(model)), 0  # where it starts from
         training.state.rng = OwnRandomness(facts.seed, facts.device)
+        with training.state.rng:
+            facts.was_lazy = take_shapes(model, facts.sample, finished=True)
+        facts.model, facts.shown = Model(copy.deepcopy(model)), 0  # where it starts from
     training.parts["model"] = model.to(facts.device)
     fit_loss(training, facts.loss)
     chosen = choose_optimizer(facts.asked, model, facts.task, ours=ours, logbook=facts.logbook)

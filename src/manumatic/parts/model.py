@@ -12,6 +12,7 @@ __all__ = [
     "probe",
     "resolve_model",
     "show_rows",
+    "take_shapes",
 ]
 
 import copy
@@ -218,6 +219,21 @@ def show_rows(model: nn.Module, data: Any, *, target: bool) -> int:
     shown = data.tensors[: 1 + target]
     initialise(*shown)
     return len(shown)
+
+
+def take_shapes(model: nn.Module, sample: Tensor, *, finished: bool) -> bool:
+    """Let lazy layers take their shapes from a few rows; whether a new model would have to, too.
+
+    A finished network draws nothing when it is taken, so its lazy weights are drawn on the side.
+    """
+    if not is_lazy(model):
+        return False
+    if finished:
+        with torch.random.fork_rng([]):
+            probe(model, sample)
+    else:
+        probe(model, sample)
+    return not finished
 
 
 def _is_double(model: nn.Module) -> bool:
