@@ -46,3 +46,14 @@ if not given.table:
 # And on the same folds, with what it costs:
 models = ["LinearRegression", "linear-net"] if len(table) < 50 else None
 print(mm.compare(X, y, models=models))
+
+if not given.table:
+    from matplotlib import pyplot as plt
+
+    hours = pd.DataFrame({"hours": [0, 8]})
+    plt.scatter(X, y, color="C2", label="five students")
+    for name, model in {"scikit-learn": line, "PyTorch, 1,000 steps": net}.items():
+        plt.plot(hours["hours"], model.predict(hours), label=name)
+    plt.gca().set(xlabel="hours of study", ylabel="score")
+    plt.legend()
+    plt.savefig("both_gears.png")

@@ -5,6 +5,7 @@ A generator is the half of an autoencoder that decodes: inverse_transform(noise)
 
 import numpy as np
 import torch
+from matplotlib import pyplot as plt
 from torch import Tensor, nn
 
 import manumatic as mm
@@ -44,17 +45,16 @@ angle = 2 * np.pi * rng.integers(8, size=2048) / 8
 centres = 200 + 50 * np.stack([np.cos(angle), np.sin(angle)], axis=1)  # eight heaps on a ring
 X = centres + 4 * rng.normal(size=centres.shape)
 adam = mm.Optimizer("adam", lr=1e-3, betas=(0.5, 0.999), schedule="linear")
-net = mm.Autoencoder(
-    GAN,
-    data=mm.Data(batch_size=128),
-    loss=nn.BCEWithLogitsLoss(),
-    optimizer={"generator": adam, "critic": adam},
-    loop=mm.Loop(epochs=200, step=gan_step, ema=0.99),
-    random_state=0,
-).fit(X)
-
-drawn = net.inverse_transform(rng.normal(size=(1000, 4)))
+data, loop = mm.Data(batch_size=128), mm.Loop(epochs=200, step=gan_step, ema=0.99)
+loss, optimizer = nn.BCEWithLogitsLoss(), {"generator": adam, "critic": adam}
+net = mm.Autoencoder(GAN, data=data, loss=loss, optimizer=optimizer, loop=loop, random_state=0)
+drawn = net.fit(X).inverse_transform(rng.normal(size=(1000, 4)))
 distance = np.linalg.norm(drawn[:, None] - np.unique(centres.round(6), axis=0), axis=2)
 near = distance.min(axis=1) < 12
 heaps = np.bincount(distance.argmin(axis=1)[near], minlength=8)
 print(f"{near.mean():.0%} of the rows drawn lie on a heap; rows on each: {sorted(heaps.tolist())}")
+figure, axes = plt.subplots(1, 2, sharex=True, sharey=True, figsize=(8, 4))
+for ax, rows, title in zip(axes, (X, drawn), ("real", "drawn"), strict=True):
+    ax.set(title=title, aspect="equal")
+    ax.scatter(*rows.T, s=3)
+figure.savefig("gan.png")

@@ -6,11 +6,11 @@ The rows are made on the fly: ``training.data`` plays 32 games a step with the m
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
+from matplotlib import pyplot as plt
 from torch import Tensor, nn
 
 import manumatic as mm
@@ -26,7 +26,7 @@ class Games:
     def __len__(self) -> int:
         return 1
 
-    def batches(self, epoch: int) -> Iterator[tuple[Any, ...]]:
+    def batches(self, epoch: int) -> Iterator[tuple[int | Tensor, ...]]:
         seen, _ = self.env.reset(seed=self.seed + self.games * epoch)
         alive, rows = np.ones(self.games, bool), []
         while alive.any():
@@ -61,19 +61,18 @@ def play(net: mm.Classifier, games: int = 100) -> np.ndarray:
     return steps
 
 
-net = mm.Classifier(
-    mm.Model("mlp", hidden=64),
-    data=mm.Data(preprocess=None),
-    loss=policy_gradient,
-    optimizer=mm.Optimizer("adam", lr=1e-2, schedule="linear"),
-    loop=mm.Loop(epochs=100),
-    random_state=0,
-)
+model, data, loss = mm.Model("mlp", hidden=64), mm.Data(preprocess=None), policy_gradient
+adam, loop = mm.Optimizer("adam", lr=1e-2, schedule="linear"), mm.Loop(epochs=100)
+net = mm.Classifier(model, data=data, loss=loss, optimizer=adam, loop=loop, random_state=0)
 rows = np.zeros((2, 4), np.float32), [0, 1]  # what a row and its target look like
 training = net.manual(*rows)
 training.data = Games(training.model)
+curve = []
 for step in training:
+    curve.append(training.data.lasted)
     if step.epoch % 20 == 0:
         print(f"step {step.epoch}: games last {training.data.lasted:.0f} steps")
 returns = play(training.automatic())
 print(f"mean return over {len(returns)} games: {returns.mean():.1f}, least {returns.min():.0f}")
+plt.subplot(xlabel="step", ylabel="steps that a game lasts").plot(curve)
+plt.savefig("reinforce.png")

@@ -1,14 +1,12 @@
-"""Reinforcement learning II: DQN (Mnih et al. 2015), with double estimates (van Hasselt 2016).
-
-The step compares what an action is said to be worth with its reward and what a slow copy expects.
-"""
+"""Reinforcement learning II: DQN (Mnih et al. 2015), with double estimates (van Hasselt 2016)."""
 
 import copy
-from typing import Any
+import itertools
 
 import gymnasium as gym
 import numpy as np
 import torch
+from matplotlib import pyplot as plt
 from torch import Tensor, nn
 
 import manumatic as mm
@@ -47,7 +45,7 @@ class Memory:  # an epoch: 32 more steps of 8 games, then 64 batches of all that
     def __len__(self) -> int:
         return 64
 
-    def batches(self, epoch: int) -> Any:
+    def batches(self, epoch: int):
         for _ in range(32):
             X, explores = torch.tensor(self.seen), torch.rand(()) < 0.95**epoch + 0.05
             action = (torch.rand(8, 2) if explores else self.model(X)).argmax(dim=1)
@@ -56,8 +54,7 @@ class Memory:  # an epoch: 32 more steps of 8 games, then 64 batches of all that
             self.rows = torch.cat([self.rows, new[~self.old]])  # not the step that only starts anew
             self.old = fell | late
         for number in range(len(self)):
-            rows = self.rows[torch.randint(len(self.rows), (128,))]
-            yield number, *rows.split((4, 1, 1, 4), dim=1)
+            yield number, *self.rows[torch.randint(len(self.rows), (128,))].split((4, 1, 1, 4), 1)
 
 
 def play(model: nn.Module, seed: int) -> np.ndarray:  # the steps of 100 games without exploring
@@ -75,6 +72,9 @@ loop, data = mm.Loop(epochs=400, step=bellman), mm.Data(preprocess=None)
 net = mm.Classifier(Worth, data=data, loss=loss, optimizer=adam, loop=loop, random_state=0)
 training = net.manual(np.zeros((2, 4), np.float32), [0, 1])  # what rows look like; two actions
 training.data = Memory(training.model)
-any(step.last and play(training.model, seed=1).min() == 500 for step in training)  # until solved
-lasted = play(training.model, seed=123_456)
+played = (play(training.model, seed=1) for step in training if step.last)
+curve = list(itertools.takewhile(lambda steps: steps.min() < 500, played))  # until solved
+curve.append(lasted := play(training.model, seed=123_456))
 print(f"epoch {training.state.epoch}: mean return {lasted.mean():.1f}, least {lasted.min():.0f}")
+plt.subplot(xlabel="epoch", ylabel="mean steps of 100 games").plot(np.mean(curve, axis=1))
+plt.savefig("dqn.png")

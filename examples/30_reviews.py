@@ -1,6 +1,7 @@
 """Reviews of tea: words counted, and words read, on the same texts."""
 
 import numpy as np
+from matplotlib import pyplot as plt
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -31,3 +32,11 @@ print(f"words counted (scikit-learn):  {counted.score(texts[test], labels[test])
 net = mm.Classifier("bag", random_state=0).fit(texts[train], labels[train])
 print(f"words and pairs read (bag):    {net.score(texts[test], labels[test]):.2f}")
 print(net.logbook_)
+
+# Which words speak for "great", alone and behind a "not"
+for before in ("", "not "):
+    great = net.predict_proba([before + word for word in GOOD + BAD])[:, 0]
+    plt.barh(GOOD + BAD, great - 0.5, left=0.5, height=0.8 - 0.1 * len(before), label=before + "…")
+plt.xlabel("chance that the review is great")
+plt.legend()
+plt.savefig("reviews.png")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
 from sklearn.model_selection import TimeSeriesSplit
 
 import manumatic as mm
@@ -28,3 +29,9 @@ for train, test in TimeSeriesSplit(2).split(X):
     last_known = pd.DataFrame(X[test, :, 0]).ffill(axis=1).iloc[:, -1].to_numpy()
     ours, naive = (np.abs(guess - truth).mean() for guess in (net.predict(X[test]), last_known))
     print(f"trained on {len(train)} windows: mean error {ours:.2f}; last week again {naive:.2f}")
+
+plt.plot(sold.asfreq("W"), label="sold")
+plt.plot(y.index[test], net.predict(X[test]), label="forecast a week ahead")
+plt.gcf().autofmt_xdate()
+plt.legend()
+plt.savefig("forecast.png")

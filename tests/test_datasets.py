@@ -17,11 +17,17 @@ from sklearn.model_selection import cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 
 from manumatic import datasets
-from manumatic.datasets import load_churn, load_flats, load_houses, load_study_hours
+from manumatic.datasets import (
+    load_adverts,
+    load_churn,
+    load_flats,
+    load_houses,
+    load_study_hours,
+)
 from manumatic.datasets.draws import Draws
 from manumatic.parts.columns import Table
 
-LOADERS = [load_churn, load_flats, load_houses, load_study_hours]
+LOADERS = [load_adverts, load_churn, load_flats, load_houses, load_study_hours]
 each_loader = pytest.mark.parametrize("load", LOADERS, ids=lambda load: load.__name__)
 
 
@@ -68,6 +74,15 @@ def test_the_numbers_never_change(load: Callable[..., Any], shape: Any, digest: 
     assert frame.shape == shape
     text = frame.to_csv(index=False, date_format="%Y-%m-%d", lineterminator="\n")
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == digest
+
+
+def test_the_photos_never_change() -> None:
+    frame = load_adverts().frame
+    assert frame.shape == (1500, 6)
+    pixels = np.stack([photo for photo in frame.pop("photo") if photo is not None])
+    assert pixels.shape[1:] == (24, 24, 3)
+    text = frame.to_csv(index=False, lineterminator="\n").encode()
+    assert hashlib.sha256(text + pixels.tobytes()).hexdigest()[:16] == "fce207548cac87b9"
 
 
 @each_loader

@@ -32,6 +32,15 @@ CASES = [
         ("auto", "auto"),
     )
 ]
+FEW = {"loop": mm.Loop(epochs=5), "random_state": 0}  # of an Embedder no check asks how good it is
+CASES += [
+    pytest.param(mm.Embedder, net, id=f"Embedder-{name}", marks=pytest.mark.slow)
+    for name, net in (
+        ("classifier", mm.Classifier(Normed, **FEW)),
+        ("regressor", mm.Regressor(**FEW)),
+        ("autoencoder", mm.Autoencoder(Coder, **FEW)),
+    )
+]
 
 
 @pytest.mark.parametrize(("kind", "model"), CASES)
@@ -47,7 +56,7 @@ def test_no_check_fails(kind, model):
     print("\n".join(f"  {check}: {why}" for check, why in (failed | skipped).items()))
     assert failed == {}
     assert not any(record["expected_to_fail"] for record in records), "nothing is excused"
-    assert counts["passed"] >= (53 if kind is mm.Autoencoder else 55)
+    assert counts["passed"] >= (53 if kind in (mm.Autoencoder, mm.Embedder) else 55)
 
 
 def test_a_wrong_estimator_is_noticed():

@@ -6,6 +6,7 @@ something needs them.
 """
 
 __all__ = [
+    "Augment",
     "Autoencoder",
     "Checkpoint",
     "Classifier",
@@ -16,8 +17,11 @@ __all__ = [
     "DataError",
     "DivergedError",
     "EjectError",
+    "Embedder",
     "Ensemble",
+    "FineTune",
     "GraphDisplay",
+    "Images",
     "JSONLines",
     "LearningRateDisplay",
     "Loop",
@@ -94,6 +98,7 @@ if TYPE_CHECKING:
     from manumatic.gears.autoencoder import Autoencoder as Autoencoder
     from manumatic.gears.automatic import Classifier as Classifier
     from manumatic.gears.automatic import Regressor as Regressor
+    from manumatic.gears.embedder import Embedder as Embedder
     from manumatic.gears.manual import Training as Training
     from manumatic.inspection.gradients import input_gradients as input_gradients
     from manumatic.inspection.gradients import integrated_gradients as integrated_gradients
@@ -107,12 +112,15 @@ if TYPE_CHECKING:
     from manumatic.model_selection.ensemble import Ensemble as Ensemble
     from manumatic.model_selection.tune import tune as tune
     from manumatic.model_selection.tuned import Tuned as Tuned
+    from manumatic.parts.augment import Augment as Augment
     from manumatic.parts.components import Checkpoint as Checkpoint
     from manumatic.parts.components import Data as Data
     from manumatic.parts.components import Loop as Loop
     from manumatic.parts.components import Loss as Loss
     from manumatic.parts.components import Model as Model
     from manumatic.parts.components import Optimizer as Optimizer
+    from manumatic.parts.finetune import FineTune as FineTune
+    from manumatic.parts.images import Images as Images
     from manumatic.parts.parquet import Parquet as Parquet
     from manumatic.parts.tokens import Tokenizer as Tokenizer
     from manumatic.shift.registry import shift as shift
@@ -127,6 +135,7 @@ if TYPE_CHECKING:
     __version__: str
 
 HOME = {
+    "Augment": "manumatic.parts.augment",
     "Autoencoder": "manumatic.gears.autoencoder",
     "Classifier": "manumatic.gears.automatic",
     "Comparison": "manumatic.compare.contest",
@@ -137,8 +146,11 @@ HOME = {
     "DataError": "manumatic.errors",
     "DivergedError": "manumatic.errors",
     "EjectError": "manumatic.errors",
+    "Embedder": "manumatic.gears.embedder",
     "Ensemble": "manumatic.model_selection.ensemble",
+    "FineTune": "manumatic.parts.finetune",
     "GraphDisplay": "manumatic.inspection.graph",
+    "Images": "manumatic.parts.images",
     "JSONLines": "manumatic.watch.loggers",
     "LearningRateDisplay": "manumatic.inspection.learning_rate",
     "Loop": "manumatic.parts.components",

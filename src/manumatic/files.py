@@ -1,10 +1,13 @@
-"""Files, written whole or not at all."""
+"""Files: written whole or not at all; and which of them are images."""
 
-__all__ = ["write_whole"]
+__all__ = ["names_picture", "write_whole"]
 
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
+
+PICTURES = ".bmp .gif .jfif .jpeg .jpg .pbm .pgm .png .ppm .tif .tiff .webp"  # what Pillow reads
 
 
 def write_whole(path: str | Path, content: str | bytes) -> Path:
@@ -36,3 +39,19 @@ def write_whole(path: str | Path, content: str | bytes) -> Path:
         Path(beside).unlink(missing_ok=True)
         raise
     return path
+
+
+def names_picture(path: Any) -> bool:
+    """Whether this is a path whose suffix is that of images.
+
+    Parameters
+    ----------
+    path : object
+
+    Examples
+    --------
+    >>> names_picture("photos/cat.JPG"), names_picture("cat.csv"), names_picture(3)
+    (True, False, False)
+    """
+    suffix = os.path.splitext(path)[1].lower() if isinstance(path, str | Path) else ""
+    return suffix != "" and suffix in PICTURES.split()

@@ -38,6 +38,9 @@ class Task:
         How many words there are where a row is numbers of words, else 0.
     steps : bool
         A row is a sequence of steps.
+    mixed : tuple or None
+        (table, texts, images) where a row has texts or images beside the numbers of a table: see
+        :class:`manumatic.parts.mixed.Layout`.
     """
 
     kind: str
@@ -48,6 +51,7 @@ class Task:
     numeric: tuple[int, ...] | None = None
     vocabulary: int = 0
     steps: bool = False
+    mixed: tuple[Any, ...] | None = None
 
     @property
     def is_classification(self) -> bool:

@@ -62,9 +62,10 @@ def test_mlp_is_its_formula():
 
 @pytest.mark.parametrize("name", NETS)
 def test_dropout_is_for_training_only(name):
-    rows = torch.randn(4, 3, 8, 8) if name == "cnn" else torch.randn(4, 6)
+    rows = torch.randn(4, 3, 8, 8) if name in ("cnn", "resnet") else torch.randn(4, 6)
     size = {"dropout": 0.5} if name != "linear" else {}
-    model = seeded(NETS[name], rows.shape[1], 2, **size).eval()
+    shape = (3, 8, 8) if name == "resnet" else rows.shape[1]
+    model = seeded(NETS[name], shape, 2, **size).eval()
     assert torch.equal(model(rows), model(rows))
     if size:
         model.train()
@@ -73,7 +74,8 @@ def test_dropout_is_for_training_only(name):
 
 @pytest.mark.parametrize("name", NETS)
 def test_weights_come_from_the_seed(name):
-    one, two = (seeded(NETS[name], 3, 2).state_dict() for _ in range(2))
+    shape = (3, 8, 8) if name == "resnet" else 3
+    one, two = (seeded(NETS[name], shape, 2).state_dict() for _ in range(2))
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 

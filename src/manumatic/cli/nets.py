@@ -9,7 +9,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from manumatic.cli.table import READS, UsageError, read_table, wanted_target
+from manumatic.cli.table import READS, UsageError, holds_pictures, read_table, wanted_target
 from manumatic.errors import nearest
 
 LARGE = 500_000_000  # bytes on a disk; in memory they are several times as many
@@ -55,7 +55,7 @@ def add_net_arguments(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument("-t", "--target", metavar="NAME", help="the column to predict")
     parser.add_argument("-o", "--out", default=out, metavar="FILE", help=f"default: {out}")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--model", default="auto", help="auto, linear, mlp, table or cnn")
+    which.add_argument("--model", default="auto", help="auto, linear, mlp, table, cnn or tabicl")
     which.add_argument("--net", metavar="FILE.py:NAME", help="your own torch.nn.Module")
     parser.add_argument("--epochs", type=int, help="default: chosen for the number of rows")
     parser.add_argument("--seed", type=int, default=0)
@@ -88,15 +88,19 @@ def open_net(arguments: argparse.Namespace, verbose: int = 0) -> tuple[Any, Any,
     out = Path(arguments.out)
     if out.exists() and not arguments.force:
         raise UsageError(f"{out} exists; --force overwrites it")
-    files = _files(arguments.data)
-    X, y, notes = read_table(arguments.data) if files is None else (files.head(), None, [])
+    pictures = holds_pictures(arguments.data)
+    files = None if pictures else _files(arguments.data)
+    if files is None:
+        X, y, notes = read_table(arguments.data, lazy=True)
+    else:
+        X, y, notes = files.head(), None, []
     target = wanted_target(X, arguments.target, arguments.data) if y is None else None
 
     from manumatic.compare.problem import open_problem
     from manumatic.gears.automatic import Classifier, Regressor
     from manumatic.parts.components import Loop
 
-    problem: Any = open_problem(X, y, target=target)
+    problem: Any = _Pictures(X, y) if pictures else open_problem(X, y, target=target)
     if files is not None:
         problem = _streamed(files, problem, arguments.data, target)
     kind = Classifier if problem.is_classification else Regressor
@@ -113,9 +117,27 @@ def _files(path: str) -> Any:
     size = sum(file.stat().st_size for file in files if file.is_file())
     if not place.is_dir() and (place.suffix.lower() != ".parquet" or size < LARGE):
         return None
+    if place.is_dir() and not any(file.is_file() for file in files):
+        raise UsageError(f"{path} is an empty folder: no images, no Parquet")
     from manumatic.parts.parquet import Parquet
 
     return Parquet(path, sample=SMALL if size < LARGE else 20_000)
+
+
+@dataclass
+class _Pictures:
+    """Images and their labels, read as they are needed."""
+
+    X: Any
+    labels: Any
+    notes: tuple[str, ...] = ()
+    is_classification: bool = True
+
+    def describe(self) -> str:
+        """One line."""
+        known = sorted({*self.labels.tolist()})
+        named = f"{', '.join(known[:6])}{', ...' if len(known) > 6 else ''}"
+        return f"{len(self.X):,} images; {len(known)} classes ({named}): classification"
 
 
 @dataclass

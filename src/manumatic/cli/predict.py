@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from manumatic.cli.table import READS, read_table
+from manumatic.errors import DataError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,15 +21,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer each row, in the order of the file; columns that the model does not know are left."""
+    rows, _, notes = read_table(arguments.data, lazy=True)
+    if hasattr(rows, "paths"):
+        return _write(arguments, _of_pictures(arguments.model, rows))
+    if hasattr(rows, "columns") and _has_pictures(rows):
+        from manumatic.deliver.load import load
+
+        net = load(arguments.model)
+        rows = rows[[name for name in rows if name in net.feature_names_in_]]
+        return _write(arguments, {"prediction": net.predict(rows).tolist()})
     from manumatic.deliver.runtime import Runtime
 
     runtime = Runtime(arguments.model)
-    rows, _, notes = read_table(arguments.data)
     if hasattr(rows, "columns") and runtime.schema.named:
         rows = rows[[name for name in rows.columns if name in runtime.schema.names]]
     answers = _columns(runtime, runtime.answers(rows))
     if not arguments.quiet and notes:
         print(*notes, sep="\n", file=sys.stderr)
+    return _write(arguments, answers)
+
+
+def _has_pictures(rows: Any) -> bool:
+    """Whether a column holds images, which no graph takes: the whole estimator says so."""
+    from manumatic.parts.mixed import is_picture_column
+
+    return any(is_picture_column(rows[name]) for name in rows)
+
+
+def _of_pictures(model: str, images: Any) -> dict[str, Any]:
+    """Which file is what; the whole estimator says so, for a graph reads no files."""
+    from manumatic.deliver.bundle import read_bundle
+    from manumatic.deliver.load import load
+    from manumatic.gears.net import Net
+    from manumatic.parts.images import as_fitted
+
+    shape = read_bundle(model).json("schema.json").get("shape") or ()
+    if len(shape) not in (2, 3):
+        raise DataError(f"{model} was fitted on rows of the shape {shape}, and these are images")
+    rows, estimator = images.like(shape), load(model)
+    if not isinstance(estimator, Net):  # scikit-learn's read no folders
+        rows = as_fitted(rows[:], shape)
+    return {"file": images.paths, "prediction": estimator.predict(rows).tolist()}
+
+
+def _write(arguments: argparse.Namespace, answers: dict[str, Any]) -> int:
+    """As a CSV or as JSON, to a file or to standard output."""
     if arguments.json:
         text = json.dumps({name: list(values) for name, values in answers.items()}) + "\n"
     else:

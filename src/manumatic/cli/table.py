@@ -1,6 +1,6 @@
 """Reading what a user has: CSV in its dialects, JSON, Parquet, arrays."""
 
-__all__ = ["UsageError", "has_column", "read_table", "wanted_target"]
+__all__ = ["UsageError", "has_column", "holds_pictures", "read_table", "wanted_target"]
 
 import csv
 import gzip
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manumatic.errors import DataError, ManumaticError, MissingExtra, nearest
+from manumatic.files import names_picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,10 @@ SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 COMMA_NUMBER = re.compile(r"\s*[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+\s*")
 POINT_NUMBER = re.compile(r"\s*[-+]?\d*\.\d+\s*")
 GROUPED = re.compile(r"\s*[-+]?\d{1,3}(\.\d{3})+,\d+\s*")
-READS = "CSV, TSV, JSON, Parquet (or a folder of it); .npz with X and y; - for CSV from stdin"
+READS = (
+    "CSV, TSV, JSON, Parquet (or a folder of it); .npz with X and y; - for CSV from stdin; "
+    "a folder of images, FOLDER/LABEL/..."
+)
 LIKELY_TARGETS = ("target", "y", "label", "class", "outcome", "response")
 
 
@@ -29,21 +33,24 @@ class UsageError(ManumaticError, ValueError):
     """The command line cannot be followed: exit code 2."""
 
 
-def read_table(path: str) -> tuple[Any, Any, list[str]]:
+def read_table(path: str, *, lazy: bool = False) -> tuple[Any, Any, list[str]]:
     """Read a file.
 
     Parameters
     ----------
     path : str
         ``.csv``, ``.tsv``, ``.txt``, ``.json``, ``.jsonl`` (also with ``.gz`` behind it),
-        ``.parquet``, ``.npz`` with the arrays X and y, or ``-`` for CSV from standard input.
+        ``.parquet``, ``.npz`` with the arrays X and y, or ``-`` for CSV from standard input; an
+        image or a folder of them.
+    lazy : bool
+        Images are read later, as they are needed.
 
     Returns
     -------
-    X : DataFrame or ndarray
+    X : DataFrame, ndarray or Images
         All columns; for ``.npz`` the array X.
     y : ndarray or None
-        The array y of an ``.npz``.
+        The array y of an ``.npz``; what the folders of images are called.
     notes : list of str
         What had to be guessed.
 
@@ -55,17 +62,46 @@ def read_table(path: str) -> tuple[Any, Any, list[str]]:
         It holds no table.
     """
     notes: list[str] = []
+    if holds_pictures(path):
+        from manumatic.parts.images import Images, read_whole
+
+        images = Images(path if Path(path).is_dir() else [path])
+        return images if lazy else read_whole(images), images.labels, [repr(images)]
     kind, raw = _bytes(path)
     if not raw.strip():
         raise DataError(f"{path} is empty")
     if kind == ".npz":
         return *_arrays(path, raw), notes
     if kind == ".parquet":
-        return _parquet(path, raw), None, notes
+        return _with_images(path, _parquet(path, raw)), None, notes
     text = _decoded(path, raw, notes)
     if kind in (".json", ".jsonl", ".ndjson"):
-        return _json(path, text, lines=kind != ".json"), None, notes
-    return _csv(path, text, "\t" if kind == ".tsv" else None, notes), None, notes
+        return _with_images(path, _json(path, text, lines=kind != ".json")), None, notes
+    frame = _csv(path, text, "\t" if kind == ".tsv" else None, notes)
+    return _with_images(path, frame), None, notes
+
+
+def _with_images(path: str, frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Names of images that lie beside the table, and not where we are, with their folder."""
+
+    def found(cell: Any) -> Any:
+        beside = Path(path).parent / str(cell)
+        known = not names_picture(cell) or Path(cell).is_file() or not beside.is_file()
+        return cell if known else str(beside)
+
+    for name in frame:
+        if any(map(names_picture, frame[name].dropna()[:1])):
+            frame[name] = frame[name].map(found)
+    return frame
+
+
+def holds_pictures(path: str) -> bool:
+    """Whether this is an image, or a folder with images somewhere in it."""
+    place = Path(path)
+    if not place.is_dir():
+        return names_picture(path) and place.is_file()
+    files = [*place.rglob("*")]
+    return any(map(names_picture, files)) and all(file.suffix != ".parquet" for file in files)
 
 
 def _bytes(path: str) -> tuple[str, bytes]:
@@ -75,7 +111,7 @@ def _bytes(path: str) -> tuple[str, bytes]:
     file = Path(path)
     if not file.is_file():
         here = [entry.name for entry in file.parent.glob("*")] if file.parent.is_dir() else []
-        what = "is a directory" if file.is_dir() else "no such file"
+        what = "is a directory without images" if file.is_dir() else "no such file"
         raise UsageError(f"{path}: {what}.{nearest(file.name, here)}")
     raw = file.read_bytes()
     if file.suffix.lower() == ".gz":
@@ -217,6 +253,10 @@ def wanted_target(frame: "pd.DataFrame", name: str | None, path: str) -> str:
     """The column to predict; where none was named, an error that helps to name one."""
     if name is not None:
         return has_column(frame, name, path)
+    if not hasattr(frame, "columns"):
+        raise UsageError(
+            f"the images in {path} have no labels: sort them into a folder for each, FOLDER/LABEL/"
+        )
     likely = [column for column in frame.columns if column.lower() in LIKELY_TARGETS]
     hint = f" Perhaps --target {likely[0]}?" if len(likely) == 1 else ""
     raise UsageError(

@@ -32,13 +32,18 @@ from manumatic.convert.pieces import Piece
 from manumatic.convert.registry import Build, converts
 from manumatic.errors import ComponentError, nearest
 
-FIRST_BOOSTER, FIRST_NETWORK = 10, 20  # ranks: a network is never the simpler one
+# ranks: a network is never the simpler one, and a pretrained one is the largest
+FIRST_BOOSTER, FIRST_NETWORK, FIRST_FOUNDATION = 10, 20, 1000
 MOST_ROWS_FOR_SVM = 10_000  # its time grows with the square of the rows
 READY = {  # networks for rows that are no columns
     "image": ("linear", "mlp", "cnn"),
     "text": ("linear", "bag", "gru"),
     "sequence": ("linear", "mlp", "conv", "gru"),
 }
+APART = (
+    "columns of images: auto-net reads pixels and words, all others leading directions of pixels "
+    "and of word counts"
+)
 AUTOMATIC, MANUAL = "scikit-learn", "PyTorch"
 
 
@@ -50,7 +55,7 @@ class Candidate:
     ----------
     name : str
     gear : "scikit-learn" or "PyTorch"
-    family : "baseline", "linear", "trees", "neighbours", "kernel" or "network"
+    family : "baseline", "linear", "trees", "neighbours", "kernel", "network" or "foundation"
     rank : int
         Simplicity: a tie goes to the lowest.
     estimator : estimator
@@ -110,8 +115,9 @@ def line_up(
     ----------
     problem : Problem
     models : sequence of str, optional
-        Names out of the full list, in any case of letters. The Dummy always takes part: without
-        it nobody knows what a score is worth.
+        Names out of the full list, in any case of letters. Without them all take part, but for
+        boosted trees where rows are images, and foundation models ("tabicl"). The Dummy always
+        does: without it nobody knows what a score is worth.
     nets : mapping, optional
         Networks of your own by name: a class, a function, an ``nn.Module``, a ``Model(...)``, or
         an estimator.
@@ -140,8 +146,13 @@ def line_up(
         *_boosters(problem, seed),
         *_networks(problem, nets or {}, seed),
     ]
-    if models is not None:
-        found = _chosen(found, [*models, *(nets or {})])
+    if models is None and problem.is_images:
+        found = [c for c in found if c.family != "trees" or c.name == "RandomForest"]
+        notes.append("boosted trees left out: pixels one by one say little, and take them long")
+    elif models is not None:
+        found = _chosen([*found, *_foundations(problem, seed)], [*models, *(nets or {})])
+    if any(column["kind"] == "image" for column in problem.columns()):
+        notes.append(APART)
     if len(problem.y) > MOST_ROWS_FOR_SVM and any(c.family == "kernel" for c in found):
         found = [c for c in found if c.family != "kernel"]
         notes.append(f"SVM left out: it takes too long above {MOST_ROWS_FOR_SVM:,} rows")
@@ -219,9 +230,12 @@ def _scaled_target(regressor: Any) -> TransformedTargetRegressor:
 def _networks(problem: Problem, nets: Mapping[str, Any], seed: int) -> Iterator[Candidate]:
     """Ready networks, then the user's own."""
     from manumatic.gears.automatic import Classifier, Regressor
+    from manumatic.gears.pictures import LARGE
 
     kind = Classifier if problem.is_classification else Regressor
     ready = READY.get(problem.form, ("linear", "mlp", "auto"))
+    if problem.is_images and min(problem.X.shape[-2:]) > LARGE:
+        ready = ("linear", "mlp", "resnet")
     models: dict[str, Any] = {f"{name}-net": name for name in ready} | dict(nets)
     for rank, (name, model) in enumerate(models.items(), start=FIRST_NETWORK):
         own = hasattr(model, "fit") and not isinstance(model, type)
@@ -230,6 +244,17 @@ def _networks(problem: Problem, nets: Mapping[str, Any], seed: int) -> Iterator[
             wish = "plain" if problem.is_images else "scaled"
             net = make_pipeline(*preprocessing(problem, wish), net)
         yield Candidate(name, MANUAL, "network", rank, net)
+
+
+def _foundations(problem: Problem, seed: int) -> Iterator[Candidate]:
+    """Pretrained models for tables: they need weights, so nobody gets them unasked."""
+    from manumatic.gears.automatic import Classifier, Regressor
+    from manumatic.parts.foundation import FOUNDATIONS
+
+    kind = Classifier if problem.is_classification else Regressor
+    if problem.form in ("table", "frame"):
+        for rank, name in enumerate(FOUNDATIONS, start=FIRST_FOUNDATION):
+            yield Candidate(name, MANUAL, "foundation", rank, kind(name, random_state=seed))
 
 
 def count_parameters(estimator: Any) -> int | None:

@@ -156,7 +156,7 @@ def compare(
     target : str, optional
         The name of the target's column.
     models : sequence of str, optional
-        Names out of the leaderboard; all by default.
+        Names out of the leaderboard; all by default. "tabicl" and "tabpfn" only when named.
     nets : mapping of str to model, optional
         Networks of your own: ``{"mine": MyNet}``; whatever ``Classifier(model=...)`` takes, or an
         estimator.

@@ -11,7 +11,15 @@ from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_
 
 from manumatic.compare.metric import is_for_regression, scorer_name
 from manumatic.errors import DataError, nearest
+from manumatic.parts.images import (
+    Images,
+    are_picture_files,
+    are_pictures,
+    channels_first,
+    read_whole,
+)
 from manumatic.parts.kinds import column_kinds
+from manumatic.parts.mixed import is_picture_column
 from manumatic.parts.rows import kind_of, read_rows
 from manumatic.parts.sequences import are_sequences, padded
 
@@ -79,7 +87,8 @@ class Problem:
                 "name": str(name),
                 "kind": _kind(column),
                 "missing": int(column.isna().sum()),
-                "distinct": int(column.nunique()),
+                # images are not compared with each other
+                "distinct": int(column.count() if _kind(column) == "image" else column.nunique()),
             }
             for name, column in frame.items()
         ]
@@ -109,6 +118,8 @@ def _kind(column: pd.Series) -> str:
         return "numeric"
     if is_datetime64_any_dtype(column):
         return "date"
+    if is_picture_column(column):
+        return "image"
     return "category" if isinstance(column.dtype, pd.CategoricalDtype) else "text"
 
 
@@ -126,7 +137,8 @@ def open_problem(
     Parameters
     ----------
     X : DataFrame, array (n, features), images (n, h, w) or (n, c, h, w), sparse matrix
-        Rows; with the target among its columns where y is a name. Or strings (n,); or sequences
+        Rows; with the target among its columns where y is a name. Or a list of images or of their
+        files, or mm.Images, whose folders are the target; or strings (n,); or sequences
         (n, t, features), also as a list of arrays (t, features) of several lengths.
     y : array (n,) or str, optional
         The target, or the name of its column.
@@ -151,7 +163,7 @@ def open_problem(
     >>> open_problem([[1.0], [2.0], [3.0], [4.0]], [1.5, 2.5, 3.5, 4.5]).describe()
     '4 rows, 1 numeric; target y, 1.5 to 4.5: regression'
     """
-    X = _rows(X)
+    X, y = _with_labels(X, y)
     target = y if isinstance(y, str) else target
     if target is not None:
         X, y = _pop(X, target, "target")
@@ -185,8 +197,17 @@ def open_problem(
     )
 
 
+def _with_labels(X: Any, y: Any) -> tuple[Any, Any]:
+    """Rows, and the target; the folders of images are one."""
+    if isinstance(X, Images):
+        return read_whole(X), X.labels if y is None else y
+    return _rows(X), y
+
+
 def _rows(X: Any) -> Any:
     """A pandas DataFrame or an array, never empty."""
+    if are_pictures(X) or are_picture_files(X):
+        return read_rows(X)
     if are_sequences(X):
         return padded(X)
     if not hasattr(X, "columns") and np.ndim(X) == 1 and any(isinstance(t, str) for t in X):
@@ -201,7 +222,7 @@ def _rows(X: Any) -> Any:
             raise DataError(f"column {repeated[0]!r} appears more than once; rename one of them")
         X = X.rename(columns=str)
     else:
-        X = np.asarray(X)
+        X = channels_first(np.asarray(X))
         if X.dtype.kind in "OUS":
             X = pd.DataFrame(X).infer_objects().rename(columns="x{}".format)
     _check_shape(X)

@@ -27,6 +27,7 @@ CLOSING = {
     "trees-win": "Trees cut columns at thresholds; a target with steps suits them.",
     "scikit-learn-wins": "Nothing here pays for the extra control.",
     "network-wins": "The columns act together in a way that only a network found.",
+    "foundation-wins": "What it learned from other tables helps here, and nothing is trained.",
     "images": "Neighbouring pixels belong together, and a network can use that.",
 }
 
@@ -41,8 +42,8 @@ class Verdict:
     model : str
         The model to use; the baseline where nothing beats it, empty where nothing finished.
     rule : str
-        "noise", "tie-goes-to-simpler", "trees-win", "scikit-learn-wins", "network-wins", "images",
-        "one-gear-only" or "nothing-finished".
+        "noise", "tie-goes-to-simpler", "trees-win", "scikit-learn-wins", "network-wins",
+        "foundation-wins", "images", "one-gear-only" or "nothing-finished".
     sentences : tuple of str
         The reasons, with numbers.
     """
@@ -155,7 +156,8 @@ def _rule(pick: Row, others: Sequence[Row], images: bool) -> str:
     if not others:
         return "one-gear-only"
     if pick.gear == MANUAL:
-        return "images" if images else "network-wins"
+        wins = "foundation-wins" if pick.candidate.family == "foundation" else "network-wins"
+        return "images" if images else wins
     if others[0].verdict != "worse":
         return "tie-goes-to-simpler"
     return "trees-win" if pick.candidate.family == "trees" else "scikit-learn-wins"

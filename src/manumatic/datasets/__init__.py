@@ -7,15 +7,17 @@ load_study_hours     5×1          exam score     every number of the tutorial, 
 load_houses          506×13       price          numbers only, shaped like the old Boston table
 load_flats           2,000×15     price          one column of each kind, with missing values
 load_churn           3,000×13     yes or no      labels, one customer in five leaves
+load_adverts         1,500×5      price          numbers, a label, a text and a photo in one row
 ==================== ============ ============== ===============================================
 """
 
-__all__ = ["load_churn", "load_flats", "load_houses", "load_study_hours"]
+__all__ = ["load_adverts", "load_churn", "load_flats", "load_houses", "load_study_hours"]
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from manumatic.datasets.adverts import load_adverts as load_adverts
     from manumatic.datasets.churn import load_churn as load_churn
     from manumatic.datasets.flats import load_flats as load_flats
     from manumatic.datasets.houses import load_houses as load_houses

@@ -55,6 +55,8 @@ def _series(column: Column, cells: Sequence[Any]) -> pd.Series:
         known = column.categories or []
         strange = set(cells) - {*known, None}
         return pd.Series(pd.Categorical(cells, categories=[*known, *sorted(strange, key=str)]))
+    if column.kind == "image":
+        return pd.Series(list(cells), dtype=object)
     if column.kind == "word":
         return _word_series(column, cells, dtype)
     return _number_series(column, cells, dtype, None in cells)

@@ -19,6 +19,9 @@ from manumatic.deliver.schema import (
     profile_of,
 )
 from manumatic.errors import DataError
+from manumatic.parts.images import Images, are_picture_files, are_pictures
+from manumatic.parts.mixed import as_uri, is_picture_column
+from manumatic.parts.rows import read_rows
 from manumatic.parts.sequences import are_sequences, padded
 
 REAL, MADE_UP = 24, 8  # golden rows from X, or made up; probes of null and unseen come on top
@@ -104,6 +107,7 @@ def _columns(
     """The schema without outputs, and the cells of X by column."""
     if X is None:
         return _from_estimator(estimator, border), {}, 0
+    X = _pictures(estimator, X)
     if hasattr(X, "to_pandas"):
         X = X.to_pandas()
     if hasattr(X, "toarray"):
@@ -120,6 +124,14 @@ def _columns(
         frame = pd.DataFrame(X.astype(object), columns=names).infer_objects()
         return _from_frame(frame, border, named=False)
     return _from_array(X)
+
+
+def _pictures(estimator: Any, X: Any) -> Any:
+    """Some images as an array like those of the fit; other rows as they are."""
+    if not (isinstance(X, Images) or are_pictures(X) or are_picture_files(X)):
+        return X
+    known = getattr(estimator, "_preparation", None)
+    return read_rows(X[:REAL], pixels=None if known is None else known.pixels)
 
 
 def _as_array(X: Any) -> np.ndarray:
@@ -165,6 +177,10 @@ def _from_frame(
         name = str(given)
         if told and name not in told:
             continue  # a column that the estimator has not seen in fit
+        if is_picture_column(frame[given]):
+            cells[name] = list(map(as_uri, frame[given]))
+            columns.append(Column(name, "image", nullable=True, dtype="object"))
+            continue
         column, cells[name] = _from_series(name, frame[given], told.get(name, Unread(name)))
         columns.append(column)
     return Schema("table", named, columns, []), cells, len(frame)
@@ -262,6 +278,8 @@ def _cells_made_up(column: Column, rng: np.random.Generator) -> list[Any]:
     if column.kind == "word":
         words = [word for word in column.categories or () if word is not None] or ["a", "b"]
         return [words[i] for i in rng.integers(len(words), size=MADE_UP)]
+    if column.kind == "image":
+        return [None] * MADE_UP
     if column.kind == "date":
         first = np.datetime64(column.low or "2020-01-01", "s")
         last = np.datetime64(column.high or "2024-12-31", "s")

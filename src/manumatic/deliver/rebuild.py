@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from manumatic.deliver.allowed import SKLEARN_PARTS, known_class, known_function
 from manumatic.deliver.state import FRESH, Slot
-from manumatic.errors import DataError, MissingExtra
+from manumatic.errors import ComponentError, DataError, MissingExtra
 from manumatic.history import History, Record
 
 MOST_INSIDE = 4 * 2**30  # bytes of all that is in what skops wrote
@@ -55,7 +55,7 @@ def unpack(
         ]
         builder.objects = tree["objects"]
         return builder.value(tree["root"])
-    except DataError:
+    except (ComponentError, DataError):  # these say what is missing here
         raise
     except WRONG as error:
         raise DataError(

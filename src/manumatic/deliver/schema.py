@@ -13,7 +13,7 @@ import numpy as np
 
 from manumatic.errors import DataError
 
-KINDS = ("number", "integer", "boolean", "word", "date", "duration")
+KINDS = ("number", "integer", "boolean", "word", "date", "duration", "image")
 FORMS = ("table", "array", "text")
 MOST_WORDS = 10_000  # different values that are listed
 QUANTILES = 11  # edges of the profile: minimum, deciles, maximum
@@ -27,8 +27,9 @@ class Column:
     Attributes
     ----------
     name : str
-    kind : "number", "integer", "boolean", "word", "date" or "duration"
-        A date is given as ISO 8601 text (UTC where it says nothing), a duration in seconds.
+    kind : "number", "integer", "boolean", "word", "date", "duration" or "image"
+        A date is given as ISO 8601 text (UTC where it says nothing), a duration in seconds, an
+        image as text: ``data:image/png;base64,...``.
     nullable : bool
         The model takes a missing value here.
     unseen : bool

@@ -22,8 +22,10 @@ from manumatic.gears.choices import (
     choose_seed,
 )
 from manumatic.gears.facts import Earlier, Facts, Found, Specs, State
+from manumatic.gears.finetune import is_trained
 from manumatic.gears.manual import Training
 from manumatic.gears.memory import open_rows
+from manumatic.gears.pictures import choose_augment
 from manumatic.gears.reads import choose_reading
 from manumatic.gears.stream import encode_targets, open_stream, refuse_weights
 from manumatic.gears.swap import fit_loss
@@ -88,17 +90,13 @@ def _build(
     ours = isinstance(model_spec.net, str)
     model_spec = choose_net(model_spec, found.task, found.data, device, logbook)
     rng = OwnRandomness(seed, device)
-    fresh = earlier is None and not isinstance(model_spec.net, nn.Module)
+    fresh = earlier is None and not is_trained(model_spec)
     with rng:
-        model = build_model(model_spec) if earlier is None else earlier.model
-        finished = isinstance(model_spec.net, nn.Module)
-        was_lazy = take_shapes(model, found.sample, finished=finished)
-        if finished and is_lazy(model_spec.net):
-            model_spec = Model(copy.deepcopy(model))  # where training starts, shapes and all
-        in_them = in_units(found.task, as_loss(specs.loss))
-        shown = show_rows(model, found.data, target=in_them) if fresh else 0
+        model, model_spec, begun = _made(model_spec, specs, found, earlier, fresh)
     _avoid_single_rows(model, found, logbook, processes.world)
     _move(model, found, device)
+    wanted = as_data(specs.data)
+    found.data.augment = choose_augment(wanted, model, found, device, ours=ours, book=logbook)
     model = processes.shards.split(model)
     chosen = choose_optimizer(specs.optimizer, model, found.task, ours=ours, logbook=logbook)
     recipe, optimizer = take_optimizer(chosen, model)
@@ -108,8 +106,7 @@ def _build(
         sample=found.sample,
         model=model_spec,
         fresh=fresh,
-        was_lazy=was_lazy,
-        shown=shown,
+        **begun,
         loss=specs.loss,
         optimizer=recipe,
         asked=specs.optimizer,
@@ -121,7 +118,7 @@ def _build(
         logbook=logbook,
         encode=partial(encode_targets, task=found.task, preparation=found.preparation),
         source=found.source,
-        data=as_data(specs.data),
+        data=wanted,
         processes=processes,
     )
     parts = dict(zip(PARTS, (found.data, model, None, optimizer, found.loop), strict=True))
@@ -129,6 +126,20 @@ def _build(
         parts, found.valid, Link("identity"), facts, State(processes.randomness(rng, seed))
     )
     return _ready(training, specs, processes)
+
+
+def _made(
+    spec: Model, specs: Specs, found: Found, earlier: Earlier | None, fresh: bool
+) -> tuple[nn.Module, Model, dict[str, Any]]:
+    """The model, how it is made, and what it took from the rows."""
+    model = build_model(spec) if earlier is None else earlier.model
+    finished = isinstance(spec.net, nn.Module)
+    lazy = take_shapes(model, found.sample, finished=finished)
+    if finished and is_lazy(spec.net):
+        spec = Model(copy.deepcopy(model))  # where training starts, shapes and all
+    in_them = in_units(found.task, as_loss(specs.loss))
+    shown = show_rows(model, found.data, target=in_them) if fresh else 0
+    return model, spec, {"was_lazy": lazy, "shown": shown}
 
 
 def _ready(training: Training, specs: Specs, processes: Processes) -> Training:

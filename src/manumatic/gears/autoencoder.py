@@ -1,6 +1,6 @@
 """The third estimator: rows → a short code → rows, in the automatic gear."""
 
-__all__ = ["Autoencoder"]
+__all__ = ["Autoencoder", "coder"]
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -102,7 +102,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Net):
         """
         check_is_fitted(self, "model_")
         code = check_array(X, dtype=np.float32, input_name="X")
-        _coder(self.model_, "decode")
+        coder(self.model_, "decode")
         if self._code_shape and code.shape[1] != self._n_features_out:
             raise DataError(
                 f"X holds codes of {code.shape[1]} numbers; this Autoencoder's codes have "
@@ -152,7 +152,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Net):
 
     @property
     def _n_features_out(self) -> int:
-        _coder(self.model_, "encode")
+        coder(self.model_, "encode")
         return int(np.prod(self._code_shape))
 
     def __sklearn_tags__(self) -> Any:
@@ -167,7 +167,7 @@ def _found(model: nn.Module, verb: str) -> Call | None:
     return found if callable(found) else None
 
 
-def _coder(model: nn.Module, verb: str) -> Call:
+def coder(model: nn.Module, verb: str) -> Call:
     """The model's method ``encode`` or ``decode``, or its part ``encoder`` or ``decoder``."""
     found = _found(model, verb)
     if found is None:
@@ -185,7 +185,7 @@ def _each(model: nn.Module, verb: str, rows: Tensor) -> Tensor:
     Matrix products of another height may round otherwise, so the height is a multiple of 32.
     """
     missing = rows.new_zeros(-len(rows) % 32, *rows.shape[1:])
-    return outputs(model, chunks(torch.cat([rows, missing])), _coder(model, verb))[: len(rows)]
+    return outputs(model, chunks(torch.cat([rows, missing])), coder(model, verb))[: len(rows)]
 
 
 def _code_shape(training: Training) -> tuple[int, ...]:
@@ -193,11 +193,11 @@ def _code_shape(training: Training) -> tuple[int, ...]:
     model, facts = training.model, training.facts
     own = training.loop.step is not None  # it may do with one of the two
     if own and _found(model, "encode") is None:
-        _coder(model, "decode")
+        coder(model, "decode")
         return ()
-    encode = _coder(model, "encode")
+    encode = coder(model, "encode")
     if not own:
-        _coder(model, "decode")
+        coder(model, "decode")
     mode = model.training
     model.eval()
     with torch.no_grad(), torch.random.fork_rng([]):

@@ -18,7 +18,8 @@ class Classifier(ClassifierMixin, Net):
     model : "auto", str, nn.Module, type, callable or mm.Model
         The network: the name of a ready one ("linear", "mlp", "table", "cnn"), an instance (its
         weights are where training starts; it is copied, never changed), a class or function, or
-        ``mm.Model(Net, hidden=64)``.
+        ``mm.Model(Net, hidden=64)``. "tabicl" and "tabpfn" are pretrained and keep the rows as
+        context: nothing is trained (docs/table.md).
     data, loss, optimizer, loop : "auto" or a component
         ``mm.Data``, ``mm.Loss``, ``mm.Optimizer``, ``mm.Loop``; a loss may also be a torch loss or
         any function, an optimizer a class of torch.optim.

@@ -1,4 +1,4 @@
-"""Data beyond memory: Parquet files, and arrays on a disk that are too large to copy."""
+"""Data beyond memory: Parquet files, folders of images, arrays too large to copy off a disk."""
 
 __all__ = ["first_rows", "in_blocks", "is_beyond", "open_beyond"]
 
@@ -14,25 +14,27 @@ from torch import Tensor
 from manumatic.errors import ComponentError, DataError
 from manumatic.gears.choices import STEPS, as_loop, choose_batch_size
 from manumatic.gears.facts import Earlier, Found, Specs
+from manumatic.gears.memory import loop_for
 from manumatic.gears.prepare import Preparation, Rows, numeric_columns, prepare_rows
 from manumatic.gears.stream import EPOCHS
 from manumatic.logbook import Logbook
 from manumatic.parts.components import Data, Loop
 from manumatic.parts.data import Batches, split_rows
 from manumatic.parts.flow import Flow, held_out
+from manumatic.parts.images import Images
 from manumatic.parts.loss import as_loss, fits_scaled_target
-from manumatic.parts.mapped import Mapped
+from manumatic.parts.mapped import Mapped, sampled
 from manumatic.parts.parquet import Parquet
 from manumatic.parts.rows import read_rows
 from manumatic.task import Task, read_target
 
 LARGE = 10**8  # numbers of a memory-mapped array, 400 MB as float32; smaller ones are read whole
-SAMPLE = 20_000  # rows of it that the preprocessing is fitted on
 
 
 def is_beyond(X: Any) -> bool:
     """Whether rows are to be read as they are needed, and not at once."""
-    return isinstance(X, Parquet) or (isinstance(X, np.memmap) and X.ndim > 1 and X.size > LARGE)
+    large = isinstance(X, np.memmap) and X.ndim > 1 and X.size > LARGE
+    return large or isinstance(X, Parquet | Images)
 
 
 def first_rows(X: Any) -> Any:
@@ -42,8 +44,9 @@ def first_rows(X: Any) -> Any:
     return np.array(X[:100])
 
 
-def in_blocks(X: Any) -> Iterator[Any]:
-    """All rows in their order, some at a time."""
+def in_blocks(X: Any, pixels: Any = None) -> Iterator[Any]:
+    """All rows in their order, some at a time; images of one shape, where it is given."""
+    X = X.like(pixels) if isinstance(X, Images) else X
     if isinstance(X, Parquet):
         yield from X.blocks()
         return
@@ -74,18 +77,32 @@ def open_beyond(
     """
     if specs.reconstructs:
         raise DataError(f"an Autoencoder takes rows in memory; got {type(X).__name__}")
-    batch_size = choose_batch_size(spec, len(X), logbook)
+    streamed = isinstance(X, Parquet)
+    batch_size = choose_batch_size(spec, len(X), logbook if streamed else Logbook())
     if spec.batch_size is None:
         raise ComponentError(
             f"batch_size=None would hold all {len(X)} rows at once; give a number of rows"
         )
     loop = as_loop(specs.loop)
-    if loop is None:
+    if loop is None and isinstance(X, Images):
+        loop = loop_for(specs, spec, Rows(X, np.empty(len(X))), logbook)
+    elif loop is None:
         steps = -(-len(X) // batch_size)
         loop = Loop(int(np.clip(round(STEPS / steps), 1, EPOCHS)))
         logbook.note("loop", f"{loop.epochs} epochs", f"{steps} steps an epoch")
-    make = _parquet if isinstance(X, Parquet) else _mapped
-    return make(specs, spec, X, y, earlier, loop, batch_size, device, seed, logbook)
+    if streamed:
+        return _parquet(specs, spec, X, y, earlier, loop, batch_size, device, seed, logbook)
+    if isinstance(X, Images):
+        X = X if earlier is None else X.like(earlier.preparation.pixels)
+        y = _labels(X) if y is None else y
+    return _mapped(specs, spec, X, y, earlier, loop, device, seed, logbook)
+
+
+def _labels(X: Images) -> np.ndarray:
+    """What the folders are called."""
+    if X.labels is None:
+        raise DataError(f"there are no folders that are labels ({X}); give y")
+    return X.labels
 
 
 def _parquet(
@@ -149,7 +166,6 @@ def _mapped(
     y: Any,
     earlier: Earlier | None,
     loop: Loop,
-    batch_size: int,
     device: torch.device,
     seed: int,
     logbook: Logbook,
@@ -160,29 +176,33 @@ def _mapped(
         raise DataError(f"X has {len(X)} rows and y {len(labels)}; they must be as many")
     plain = labels if task.classes is None or task.kind == "multilabel" else task.classes[labels]
     train, valid = np.arange(len(X)), None
-    own = isinstance(spec.validation, tuple | list)
+    own = isinstance(spec.validation, tuple | list | Images)
     if not own and _share(spec, loop, len(X)):
         by_class = labels if task.kind in ("binary", "multiclass") else None
-        train, valid = (
-            np.sort(rows) for rows in split_rows(len(X), spec.validation, by_class, seed)
-        )
+        train, valid = split_rows(len(X), spec.validation, by_class, seed, shuffle=spec.shuffle)
         logbook.note("data", f"{len(valid)} of {len(X)} rows held out", "the loop uses them")
-    some = train[:: max(1, len(train) // SAMPLE)]
+    batch_size = choose_batch_size(spec, len(train), logbook)
+    some = sampled(X, train)
     head = np.array(X[some])
     task, preparation, sample = _prepare(
         specs, spec, head, plain, plain[some], earlier, seed, logbook
     )
     numbers = partial(_numbers, preparation=preparation, spec=spec)
 
-    def mapped(index: np.ndarray, size: int, shuffle: bool) -> Mapped:
+    def mapped(index: np.ndarray, size: int, shuffle: bool, X: Any = X, y: Any = plain) -> Mapped:
         return Mapped(
-            None, device, _same, size, shuffle, seed, X=X, y=plain, index=index, numbers=numbers
+            None, device, _same, size, shuffle, seed, X=X, y=y, index=index, numbers=numbers
         )
 
     held: Any = None if valid is None else mapped(valid, max(batch_size, 1024), False)
-    if own:
+    if isinstance(spec.validation, Images):
+        images = spec.validation.like(preparation.pixels or X.shape[1:])
+        every = np.arange(len(images))
+        held = mapped(every, max(batch_size, 1024), False, images, _labels(images))
+    elif own:
         held = _rows_of_ones_own(spec.validation, spec, task, preparation, batch_size, seed)
-    return Found(mapped(train, batch_size, spec.shuffle), held, loop, task, preparation, sample[:4])
+    data = mapped(train, batch_size, spec.shuffle)
+    return Found(data, held, loop, task, preparation, sample[:4], source=Rows(X, plain))
 
 
 def _prepare(
@@ -226,7 +246,8 @@ def _prepare(
 def _share(spec: Data, loop: Loop, n_rows: int) -> float:
     """The share of the rows to hold out; 0 where there are none, or rows of one's own."""
     wanted = spec.validation
-    if wanted is None or isinstance(wanted, Parquet | tuple | list) or not loop.uses_validation:
+    own = isinstance(wanted, Parquet | Images | tuple | list)
+    if wanted is None or own or not loop.uses_validation:
         return 0.0
     share = wanted if isinstance(wanted, float | np.floating) else wanted / n_rows
     if not 0 < share < 1:
@@ -251,7 +272,8 @@ def _rows_of_ones_own(
 
 
 def _numbers(rows: Any, *, preparation: Preparation, spec: Data) -> Tensor:
-    return preparation.numbers(read_rows(rows, allow_nan=spec.preprocess is not None))
+    given = read_rows(rows, allow_nan=spec.preprocess is not None, pixels=preparation.pixels)
+    return preparation.numbers(given)
 
 
 def _others(numbers: np.ndarray, *, held: Any) -> np.ndarray:

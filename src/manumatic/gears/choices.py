@@ -21,9 +21,14 @@ from sklearn.utils import check_random_state
 
 from manumatic.convert.module import Converted
 from manumatic.errors import ComponentError
-from manumatic.gears.table import table_optimizer
+from manumatic.gears.finetune import fine_tuning
+from manumatic.gears.pictures import picture_optimizer
+from manumatic.gears.table import mixed_optimizer, table_optimizer
 from manumatic.logbook import Logbook
 from manumatic.nets.autoencoder import LinearAutoencoder
+from manumatic.nets.finetune import FineTuned
+from manumatic.nets.image import CNN, ResNet
+from manumatic.nets.mixed import MixedNet
 from manumatic.nets.sequence import SequenceConv, SequenceGRU, SequenceTransformer, TextGRU
 from manumatic.nets.table import TableNet
 from manumatic.parts.components import Data, Loop, Model, Optimizer
@@ -164,15 +169,28 @@ def choose_optimizer(
         for name, value in optimizer.get_params(deep=False).items()
         if name != "name" and value is not None
     }
-    if isinstance(model, TableNet):
-        base = {name: given.pop(name) for name in ("lr", "weight_decay") if name in given}
-        recipe = table_optimizer(model, task, logbook, **base)
-    else:
-        recipe = _recipe(model, ours, logbook)
+    recipe = _suited(model, task, ours, given, logbook)
     if given:
         told = ", ".join(f"{name}={value!r}" for name, value in given.items())
         logbook.note("optimizer", f"but {told}", "as you asked")
     return recipe.set_params(**given)
+
+
+def _suited(
+    model: Any, task: Task, ours: bool, given: dict[str, Any], logbook: Logbook
+) -> Optimizer:
+    """The recipe for a model; what it reads of what the user did set is taken out of it."""
+    recipes: dict[type, Any] = {TableNet: table_optimizer, MixedNet: mixed_optimizer}
+    table = recipes.get(type(model))
+    if table is not None:
+        base = {name: given.pop(name) for name in ("lr", "weight_decay") if name in given}
+        made: Optimizer = table(model, task, logbook, **base)
+        return made
+    if isinstance(model, FineTuned) and not isinstance(model.body, Converted):
+        return fine_tuning(model, logbook, given.pop("lr", None))
+    if ours and isinstance(model, CNN | ResNet):
+        return picture_optimizer(logbook)
+    return _recipe(model.body if isinstance(model, FineTuned) else model, ours, logbook)
 
 
 def _recipe(model: Any, ours: bool, logbook: Logbook) -> Optimizer:

@@ -4,7 +4,7 @@ The registry of ``convert`` loads this file by its name: it must know the parts,
 must not.
 """
 
-__all__ = ["Calendar", "Classes", "Kept", "Model", "Numbers", "Squeezed"]
+__all__ = ["Calendar", "Classes", "Embedded", "Kept", "Model", "Numbers", "Squeezed"]
 
 import copy
 import math
@@ -20,7 +20,9 @@ from manumatic.convert.pieces import Piece, Regressor, Transformer
 from manumatic.convert.registry import Build, converts
 from manumatic.errors import ConvertError
 from manumatic.parts.cells import dates, numbers, seconds, sentences, smooth_clip, words
+from manumatic.parts.foundation import InContext, named
 from manumatic.parts.link import Link
+from manumatic.parts.mixed import Pictures
 from manumatic.parts.rows import as_images
 from manumatic.parts.sequences import Sequences
 from manumatic.parts.tokens import Tokenizer
@@ -172,6 +174,14 @@ class Numbers(Regressor):
         return found if self.target is None else self.target.call("inverse_transform", found)
 
 
+class Embedded(Transformer):
+    """Embeddings in the type of the steps around them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Numbers (n, outputs)."""
+        return self.body(x).to(x.dtype)
+
+
 class Classes(Piece):
     """Raw outputs → probabilities and labels.
 
@@ -217,13 +227,17 @@ class Classes(Piece):
         return probabilities.argmax(1)
 
 
-def _model(net: Any, build: Build) -> Model:
+def _model(net: Any, build: Build, network: nn.Module | None = None) -> Model:
+    if isinstance(net.model_, InContext):
+        raise ConvertError(
+            f"{named(net.model)!r} goes by the rows that it keeps, and its weights are a package's"
+        )
     preprocess = net.preprocess_
     if preprocess is None:
         for column in build.columns or ():
             column.read_as_number(type(net).__name__)
     before = None if preprocess is None else build.convert(preprocess, build.columns)
-    return Model(before, net.model_, tuple(net._task.in_shape))
+    return Model(before, network or net.model_, tuple(net._task.in_shape))
 
 
 @converts("manumatic.Classifier", strings=True)
@@ -239,6 +253,12 @@ def regressor(net: Any, build: Build) -> Piece:
     target = net._preparation.target
     back = None if target is None else build.convert(target)
     return Numbers(_model(net, build), net._reader.link, back, flat=net._task.flat)
+
+
+@converts("manumatic.Embedder", strings=True)
+def embedder(estimator: Any, build: Build) -> Piece:
+    """Preprocessing, and the network up to the layer."""
+    return Embedded(_model(estimator.net_, build, estimator.model_))
 
 
 @converts("manumatic.Table", strings=True)
@@ -311,6 +331,15 @@ def tokens(step: Any, build: Build) -> Piece:
     raise ConvertError(
         "the rows are texts, and a tensor holds no text; net.model_ is a module already, for the "
         "numbers that net.preprocess_.transform(texts) gives"
+    )
+
+
+@converts(Pictures, strings=True)
+def pictures(step: Any, build: Build) -> Piece:
+    """Images are no numbers of a column."""
+    raise ConvertError(
+        "a column holds images, and a converted module takes numbers and words; net.model_ is a "
+        "module already, for the rows that net.preprocess_.transform(X) gives"
     )
 
 

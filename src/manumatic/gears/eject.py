@@ -20,7 +20,10 @@ from manumatic.gears.checkpoint import write_tensors
 from manumatic.gears.loop_source import loop_section
 from manumatic.gears.source import Source
 from manumatic.gears.stored import check_made, data_section, names_of
-from manumatic.gears.swap import steps_in
+from manumatic.gears.stored_images import as_in_memory
+from manumatic.gears.swap import complete, steps_in
+from manumatic.nets.finetune import Thaw
+from manumatic.parts.components import Model
 from manumatic.parts.data import Batches, Stream
 from manumatic.parts.device import is_small
 from manumatic.parts.loss import Weighted
@@ -42,6 +45,7 @@ def eject(training: Any, path: str | Path | None = None) -> str:
     EjectError
         A component has no source that could be written down.
     """
+    training = as_in_memory(training)
     facts = training.facts
     if facts.swapped:
         raise EjectError(
@@ -121,9 +125,10 @@ def _model(training: Any, source: Source, path: Path | None) -> str:
     spec, seed = facts.model, f"torch.manual_seed({facts.seed})"
     before = set(source.definitions)
     if isinstance(spec.net, nn.Module):
-        lines = [f"model = {source.of(spec.net)}", *_start(spec.net, source, path), seed]
+        lines = [*_finished("model", spec.net, source, path), seed]
     else:
-        lines = [seed, f"model = {source.call(spec.net, spec.arguments)}"]
+        lines = [*_inside(spec, source, path, seed)]
+        lines.append(f"model = {source.call(spec.net, spec.arguments)}")
     if facts.was_lazy:
         first = names_of(training)[0]
         lines.append(
@@ -136,16 +141,32 @@ def _model(training: Any, source: Source, path: Path | None) -> str:
     return "\n".join([*source.since(before), *lines])
 
 
-def _start(net: nn.Module, source: Source, path: Path | None) -> list[str]:
-    """The initial weights of a finished network."""
+def _inside(spec: Model, source: Source, path: Path | None, seed: str) -> list[str]:
+    """Networks that the model is made of, and the seed before what is drawn."""
+    finished, made = [], []
+    for name, part in spec.arguments.items():
+        if isinstance(part, nn.Module):
+            finished += _finished(name, part, source, path)
+        elif isinstance(part, Model):
+            made.append(f"{name} = {source.call(part.net, part.arguments)}")
+        else:
+            continue
+        source.known[name] = part
+    return [*finished, seed, *made]
+
+
+def _finished(called: str, net: nn.Module, source: Source, path: Path | None) -> list[str]:
+    """A finished network with its initial weights."""
     if path is None:
         raise EjectError(
             "the weights that a finished network starts from need a file; give eject a path"
         )
-    name = f"{path.stem}_start.pt"
+    made = f"{called} = {source.of(net)}"
+    name = f"{path.stem}_start.pt" if called == "model" else f"{path.stem}_{called}.pt"
     write_tensors(path.with_name(name), net.state_dict())
     source.imports.add("from pathlib import Path")
-    return [f'model.load_state_dict(torch.load(Path(__file__).with_name("{name}")))']
+    read = f'{called}.load_state_dict(torch.load(Path(__file__).with_name("{name}")))'
+    return [made, read]
 
 
 def _loss(training: Any, source: Source) -> str:
@@ -163,6 +184,7 @@ def _loss(training: Any, source: Source) -> str:
 
 
 def _optimizer(training: Any, source: Source) -> str:
+    complete(training)
     recipe, optimizer, model = training.facts.optimizer, training.optimizer, training.model
     before = set(source.definitions)
     if isinstance(recipe, Recipes):
@@ -176,6 +198,7 @@ def _optimizer(training: Any, source: Source) -> str:
     else:
         lines = _one(recipe, optimizer, model, ("optimizer", "model"), source)
         schedules = _schedule(recipe.schedule, training, optimizer, "optimizer", source)
+        schedules = _thaw(training, schedules, source)
     if schedules and training.loop.step is not None:
         lines.append(f"schedules = [{', '.join(schedules)}]")
     elif schedules:
@@ -214,6 +237,14 @@ def _groups(recipe: Any, optimizer: Any, model: nn.Module, source: Source) -> st
         told = "".join(f", {source.of(name)}: {source.of(value)}" for name, value in change.items())
         groups.append(f'{{"params": [{listed}]{told}}}')
     return "[" + ", ".join(groups) + "]"
+
+
+def _thaw(training: Any, schedules: list[str], source: Source) -> list[str]:
+    """The schedule that lets layers begin to learn, around that of the rates."""
+    if not isinstance(training.state.schedule, Thaw):
+        return schedules
+    beside = "".join(f", schedule={other}" for other in schedules)
+    return [f"{source.of(Thaw)}(model, {steps_in(training, 1)}{beside})"]
 
 
 def _schedule(schedule: Any, training: Any, optimizer: Any, name: str, source: Source) -> list[str]:

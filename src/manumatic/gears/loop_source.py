@@ -8,7 +8,7 @@ import libcst as cst
 
 from manumatic.gears.source import Source
 from manumatic.gears.specialise import PRESENT, specialise, text_of
-from manumatic.gears.stored import cut_batches, names_of
+from manumatic.gears.stored import cut_batches, in_one, names_of
 from manumatic.gears.swap import complete
 from manumatic.parts.data import Batches
 from manumatic.parts.device import autocast
@@ -23,10 +23,11 @@ def loop_section(training: Any, source: Source) -> str:
     complete(training)
     spec, data = training.loop, training.data
     targets = ["y", "weight"] if training.facts.weighted else ["y"]
-    whole = isinstance(data, Batches) and len(data) == 1 and spec.accumulate == 1
+    whole = isinstance(data, Batches) and in_one(training)
     own, called = _step(spec.step, source)
+    changed = _augment(data, source)
     body = _body(training, called, whole, targets)
-    lines = [_companions(training, source), own]
+    lines = [_companions(training, source), own, changed]
     lines.append(own and "\n" if whole or not isinstance(data, Batches) else _batches(training))
     ending: list[Any] = []
     if training.valid is not None and spec.uses_validation:
@@ -63,6 +64,17 @@ def _step(step: Any, source: Source) -> tuple[str, dict[str, str]]:
     if expression.isidentifier():
         return "\n".join(texts), {"step": expression}
     return "\n".join([*texts, f"\nstep = {expression}"]), {}
+
+
+def _augment(data: Any, source: Source) -> str:
+    """The function that changes the training batches."""
+    augment = getattr(data, "augment", None)
+    if augment is None or not isinstance(data, Batches):
+        return ""
+    before = set(source.definitions)
+    expression = source.of(augment)
+    made = "" if expression == "augment" else f"augment = {expression}"
+    return "\n".join([*source.since(before), made])
 
 
 def _known(training: Any) -> dict[str, Any]:
@@ -110,10 +122,19 @@ def _batches(training: Any) -> str:
     names = names_of(training)
     if not data.shuffle or data.batch_size >= data.n_rows:
         split = ", ".join(f"{name}.split({data.batch_size})" for name in names)
-        return f"\n\ndef batches(epoch):\n    yield from zip({split})\n\n"
+        if data.augment is None:
+            return f"\n\ndef batches(epoch):\n    yield from zip({split})\n\n"
+        return f"""
+
+def batches(epoch):
+    for X, *target in zip({split}):
+        yield augment(X), *target
+
+"""
     if data.lengths is not None:
         return cut_batches(data, names)
-    rows = ", ".join(f"{name}[rows]" for name in names)
+    X, *targets = (f"{name}[rows]" for name in names)
+    rows = ", ".join([X if data.augment is None else f"augment({X})", *targets])
     where = "" if training.facts.device.type == "cpu" else f".to({str(training.facts.device)!r})"
     return f"""
 

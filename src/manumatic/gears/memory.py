@@ -1,6 +1,6 @@
 """Rows in memory → the data component: targets, weights, rows held out, numbers, batches."""
 
-__all__ = ["open_rows"]
+__all__ = ["loop_for", "open_rows", "read_weights"]
 
 from dataclasses import replace
 from typing import Any
@@ -19,7 +19,14 @@ from manumatic.gears.choices import (
     choose_loop,
 )
 from manumatic.gears.facts import Earlier, Found, Specs
+from manumatic.gears.finetune import has_learned
 from manumatic.gears.handover import steps
+from manumatic.gears.pictures import (
+    FEW_PICTURES,
+    is_picture_net,
+    picture_loop,
+    picture_steps,
+)
 from manumatic.gears.prepare import Preparation, Rows, class_weights, numeric_columns
 from manumatic.gears.table import is_table, steps_of
 from manumatic.logbook import Logbook
@@ -27,7 +34,8 @@ from manumatic.parts.components import Data, Loop
 from manumatic.parts.data import Batches, split_rows
 from manumatic.parts.lengths import lengths_of, rows_at_once
 from manumatic.parts.loss import as_loss, fits_scaled_target, sums
-from manumatic.parts.rows import count_rows, read_rows
+from manumatic.parts.mixed import layout_of
+from manumatic.parts.rows import count_rows, kind_of, pixels_in, read_rows
 from manumatic.task import Task, itself, read_target
 
 
@@ -49,7 +57,7 @@ def open_rows(
         Rows, targets or weights that cannot be used.
     """
     rows, task, source = _read(specs, spec, X, y, sample_weight, earlier)
-    loop = as_loop(specs.loop) or _loop(specs, spec, rows, logbook)
+    loop = as_loop(specs.loop) or loop_for(specs, spec, rows, logbook)
     train, valid = rows, None
     own = isinstance(spec.validation, tuple | list)  # rows of one's own are there to be looked at
     if own or (loop.uses_validation and spec.validation is not None):
@@ -76,25 +84,33 @@ def open_rows(
     return Found(data, held, loop, task, preparation, inputs[:4], weighted, source=source)
 
 
-def _loop(specs: Specs, spec: Data, rows: Rows, logbook: Logbook) -> Loop:
+def loop_for(specs: Specs, spec: Data, rows: Rows, logbook: Logbook) -> Loop:
     """As long as the model needs for so many rows."""
     batch_size = choose_batch_size(spec, len(rows), Logbook())
     most = 1000 if specs.reconstructs else 300  # a row as a target says more than one number
-    wanted = STEPS_OF_TEXTS if spec.preprocess == "tokens" else STEPS
+    soon = spec.preprocess == "tokens" or has_learned(specs.model)
+    wanted = STEPS_OF_TEXTS if soon else STEPS
     if is_table(specs.model, np.shape(rows.X)[1:]) and not specs.reconstructs:
         wanted = steps_of(len(rows))
+    if kind_of(rows.X) == "image" and is_picture_net(specs.model) and not specs.reconstructs:
+        share = spec.validation is None or isinstance(spec.validation, int | float)
+        if share and len(rows) < FEW_PICTURES:  # rows of one's own cost no training row
+            return picture_loop(len(rows), logbook)
+        wanted = picture_steps(len(rows), batch_size)
     return choose_loop(len(rows), batch_size, logbook, most, wanted)
 
 
 def _shaped(task: Task, preparation: Preparation, inputs: Tensor) -> Task:
     """The task with what the prepared rows look like."""
     table = inputs.ndim == 2 and not preparation.vocabulary
+    mixed = layout_of(preparation.preprocess)
     return replace(
         task,
         in_shape=tuple(inputs.shape[1:]),
         vocabulary=preparation.vocabulary,
         steps=preparation.steps,
-        numeric=numeric_columns(inputs) if table else None,
+        numeric=numeric_columns(inputs[:, : mixed[0]] if mixed else inputs) if table else None,
+        mixed=mixed,
     )
 
 
@@ -121,7 +137,7 @@ def _read(
     check_consistent_length(X, values)
     loss = as_loss(specs.loss)
     as_they_are = sums(loss)
-    index, weight = None, _weights(sample_weight, len(values), keep=as_they_are)
+    index, weight = None, read_weights(sample_weight, len(values), keep=as_they_are)
     if not as_they_are:
         index, weight = count_rows(X, values, weight, sort=spec.shuffle)
     by_class = class_weights(loss.class_weight, y, task)
@@ -143,8 +159,21 @@ def _plain(y: Any, task: Task, values: np.ndarray) -> np.ndarray:
     return task.classes[values]
 
 
-def _weights(sample_weight: Any, n_rows: int, keep: bool) -> np.ndarray | None:
-    """The weights as numbers; None where all are alike, unless those are to be kept."""
+def read_weights(sample_weight: Any, n_rows: int, *, keep: bool = False) -> np.ndarray | None:
+    """The weights as numbers; None where all are alike, unless those are to be kept.
+
+    Parameters
+    ----------
+    sample_weight : array-like (n,) or None
+    n_rows : int
+    keep : bool
+        Whether weights that are all alike are kept.
+
+    Raises
+    ------
+    DataError, ValueError
+        They are not one number a row, 0 or more, and more than 0 for some.
+    """
     if sample_weight is None:
         return None
     weight = check_array(
@@ -169,7 +198,8 @@ def _hold_out(spec: Data, rows: Rows, task: Task, seed: int, logbook: Logbook) -
         X, y = spec.validation
         classes = task.classes if task.kind in ("binary", "multiclass") else None
         ragged = spec.preprocess == "sequences"
-        held = read_rows(X, allow_nan=spec.preprocess is not None, steps=ragged)
+        pixels = None if ragged else pixels_in(rows.X)
+        held = read_rows(X, allow_nan=spec.preprocess is not None, steps=ragged, pixels=pixels)
         if task.kind == "reconstruction":
             _, values = itself(held)
         else:

@@ -1,6 +1,6 @@
 """What the estimators share: five components, fit, and the way to the manual gear."""
 
-__all__ = ["Net", "chunks", "numbers_of", "outputs"]
+__all__ = ["Net", "chunks", "inputs_of", "numbers_of", "outputs"]
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from manumatic.doctor.after import seen_before
 from manumatic.doctor.finding import facts_of
-from manumatic.errors import ComponentError, DataError, DivergedError
+from manumatic.errors import ComponentError, DataError, DivergedError, EjectError
 from manumatic.gears.assemble import assemble
 from manumatic.gears.beyond import first_rows, in_blocks, is_beyond
 from manumatic.gears.books import settle
@@ -23,15 +23,18 @@ from manumatic.gears.callbacks import CallbackSupportMixin, with_callbacks
 from manumatic.gears.checkup import keys_of
 from manumatic.gears.choices import as_data, as_loop
 from manumatic.gears.facts import Earlier, Specs
+from manumatic.gears.foundation import remember
 from manumatic.gears.handover import steps
 from manumatic.gears.manual import Training
 from manumatic.gears.reading import reader_of
 from manumatic.gears.reads import names_steps
 from manumatic.gears.swap import describe
-from manumatic.logbook import Logbook
+from manumatic.logbook import Entry, Logbook
 from manumatic.parts.components import Component, Data, Loop
 from manumatic.parts.data import batch_rows
 from manumatic.parts.device import threads_for
+from manumatic.parts.foundation import named, refuse_steps
+from manumatic.parts.images import told
 from manumatic.parts.lengths import rows_at_once
 from manumatic.parts.rows import kind_of, read_rows
 from manumatic.show.net import render_net
@@ -81,9 +84,10 @@ class Net(CallbackSupportMixin, BaseEstimator):
         Parameters
         ----------
         X : array, DataFrame, list, sparse matrix, tensor, Dataset or DataLoader
-            n rows: numbers (n, d), mixed columns, strings (n,), images (n, h, w) or (n, c, h, w).
+            n rows: numbers (n, d), mixed columns, strings (n,), images (n, h, w), (n, c, h, w) or
+            (n, h, w, c). Or a list of images or of their files; mm.Images, mm.Parquet.
         y : array-like (n,) or (n, outputs)
-            May be left out where a Dataset or DataLoader brings it.
+            May be left out where X brings it: a Dataset, a DataLoader, mm.Parquet, mm.Images.
         sample_weight : array-like (n,), optional
             0 or more; a weight of 2 is the same as giving the row twice.
 
@@ -94,6 +98,9 @@ class Net(CallbackSupportMixin, BaseEstimator):
         DivergedError
             The loss is no longer a finite number; the estimator keeps the last finite weights.
         """
+        if named(self.model):
+            self.__dict__.update(remember(self, X, y, sample_weight))
+            return self
         earlier = self._earlier() if self.warm_start and hasattr(self, "model_") else None
         training = self._assemble(X, y, sample_weight, earlier)
         keys = keys_of(training.data) if self.warm_start else None
@@ -170,6 +177,7 @@ class Net(CallbackSupportMixin, BaseEstimator):
         EjectError
             A component has no source that could be written down.
         """
+        refuse_steps(self.model, EjectError)
         if X is None:
             raise DataError("eject needs the rows that fit saw: net.eject('train.py', X, y)")
         origin = clone(self)
@@ -184,21 +192,13 @@ class Net(CallbackSupportMixin, BaseEstimator):
     def _raw(self, X: Any) -> Tensor:
         """Raw outputs (n, outputs) for rows of any kind."""
         check_is_fitted(self, "model_")
-        inputs: Iterable[Tensor]
-        if isinstance(X, TensorDataset):
-            inputs = chunks(X.tensors[0])
-        elif isinstance(X, Dataset | DataLoader):
-            batches = X if isinstance(X, DataLoader) else DataLoader(X, 1024)
-            inputs = (batch_rows(b)[0] if isinstance(b, list | tuple) else b for b in batches)
-        elif is_beyond(X):
-            inputs = (part for block in in_blocks(X) for part in chunks(numbers_of(self, block)))
-        else:
-            inputs = chunks(numbers_of(self, X))
-        return outputs(self.model_, inputs)
+        return outputs(self.model_, inputs_of(self, X))
 
     def _read(self, X: Any, reset: bool) -> Any:
         """Rows in one of four forms; columns counted and named as scikit-learn does."""
-        rows = read_rows(X, allow_nan=self._takes_nan(), steps=names_steps(self.model))
+        pixels = None if reset else _pixels(self)
+        steps = names_steps(self.model)
+        rows = read_rows(X, allow_nan=self._takes_nan(), steps=steps, pixels=pixels)
         if kind_of(rows) in ("table", "frame"):
             named = X if hasattr(X, "columns") else rows
             validate_data(self, named, reset=reset, skip_check_array=True)
@@ -216,7 +216,7 @@ class Net(CallbackSupportMixin, BaseEstimator):
         loop: Loop | None = None,
         classes: Any = None,
     ) -> Training:
-        data = self.data
+        data, given = self.data, X
         if isinstance(X, TensorDataset) and y is None:  # in memory already, and meant as it is
             if len(X.tensors) != 2:
                 raise DataError(
@@ -244,6 +244,8 @@ class Net(CallbackSupportMixin, BaseEstimator):
         )
         training = assemble(specs, X, y, sample_weight, earlier)
         training.facts.make = self._adopt
+        if pictures := told(given, X):
+            training.facts.logbook.insert(0, Entry("data", *pictures))
         return training
 
     def _adopt(self, training: Training) -> Self:
@@ -310,6 +312,24 @@ class Net(CallbackSupportMixin, BaseEstimator):
                     f"{part}=mm.{kind}({inside}), then {name} has a place"
                 )
         return super().set_params(**params)
+
+
+def _pixels(net: Net) -> tuple[int, ...] | None:
+    """The shape of the images that a net was fitted on."""
+    return net._preparation.pixels if hasattr(net, "_preparation") else None
+
+
+def inputs_of(net: Net, X: Any) -> Iterable[Tensor]:
+    """Rows of any kind in batches, as the model takes them."""
+    if isinstance(X, TensorDataset):
+        return chunks(X.tensors[0])
+    if isinstance(X, Dataset | DataLoader):
+        batches = X if isinstance(X, DataLoader) else DataLoader(X, 1024)
+        return (batch_rows(b)[0] if isinstance(b, list | tuple) else b for b in batches)
+    if is_beyond(X):
+        blocks = in_blocks(X, _pixels(net))
+        return (part for block in blocks for part in chunks(numbers_of(net, block)))
+    return chunks(numbers_of(net, X))
 
 
 def numbers_of(net: Net, X: Any) -> Tensor:

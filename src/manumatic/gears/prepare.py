@@ -26,7 +26,7 @@ from manumatic.logbook import Logbook
 from manumatic.parts.cells import sentences
 from manumatic.parts.columns import array_preprocess, table_preprocess, text_preprocess
 from manumatic.parts.components import Data
-from manumatic.parts.rows import as_images, kind_of
+from manumatic.parts.rows import as_images, kind_of, mean_and_spread, pixels_in
 from manumatic.parts.sequences import Sequences, steps_of
 from manumatic.parts.tokens import Tokenizer, told
 from manumatic.task import Task
@@ -61,11 +61,14 @@ class Preparation:
         Fitted; target (n, outputs) → what the model is trained on. Regression only.
     columns : list or None
         Names of the columns, where the rows were a table with names.
+    pixels : tuple of int or None
+        The shape of a row, (h, w) or (c, h, w), where the rows were images.
     """
 
     preprocess: Any = None
     target: Any = None
     columns: list[Any] | None = None
+    pixels: tuple[int, ...] | None = None
 
     def numbers(self, rows: Any) -> Tensor:
         """Rows that were read at the border, as the model takes them: a float32 tensor (n, …)."""
@@ -83,7 +86,8 @@ class Preparation:
         """Prepared rows as a tensor; a converted model fills in missing values itself."""
         if self.vocabulary:
             return torch.from_numpy(np.array(numbers, dtype=np.int64))
-        return as_tensor(numbers, missing=self.steps or isinstance(self.preprocess, Border))
+        kept = isinstance(self.preprocess, Border) or hasattr(self.preprocess, "keeps_missing")
+        return as_tensor(numbers, missing=self.steps or kept)
 
     @property
     def vocabulary(self) -> int:
@@ -199,6 +203,7 @@ def prepare_rows(
     preparation = Preparation(
         _choose(spec, train, task, seed, logbook),
         columns=list(train.X.columns) if isinstance(train.X, pd.DataFrame) else None,
+        pixels=pixels_in(train.X),
     )
     X = train.X
     if preparation.preprocess is not None:
@@ -216,19 +221,23 @@ def _choose(spec: Data, train: Rows, task: Task, seed: int, logbook: Logbook) ->
     kind = kind_of(train.X)
     if spec.preprocess is None:
         return None
+    if _splits_texts(spec.preprocess):
+        return Tokenizer(split=spec.preprocess)
     if hasattr(spec.preprocess, "fit_transform") and not isinstance(spec.preprocess, type):
         return clone(spec.preprocess)
     if not (isinstance(spec.preprocess, str) and spec.preprocess in ("auto", *KINDS)):
         raise ComponentError(
-            'preprocess must be "auto", "tokens", "sequences", "images", None or a scikit-learn '
-            f"transformer; got {spec.preprocess!r}"
+            'preprocess must be "auto", "tokens", "sequences", "images", "mixed", None or a '
+            f"scikit-learn transformer; got {spec.preprocess!r}"
         )
     kind = KINDS.get(spec.preprocess, kind)
     if kind == "tokens":
         return _tokens(train.X)
-    if kind == "frame":
-        classes = _has_classes(task)
-        return table_preprocess(train.X, classification=classes, seed=seed, logbook=logbook)
+    if kind in ("frame", "mixed"):
+        classes, mixed = _has_classes(task), kind == "mixed"
+        return table_preprocess(
+            train.X, classification=classes, seed=seed, mixed=mixed, logbook=logbook
+        )
     if kind == "text":
         return text_preprocess(train.X, seed=seed, logbook=logbook)
     if kind == "sequence":
@@ -238,6 +247,11 @@ def _choose(spec: Data, train: Rows, task: Task, seed: int, logbook: Logbook) ->
     return array_preprocess(train.X, logbook=logbook)
 
 
+def _splits_texts(given: Any) -> bool:
+    """Whether it is a tokenizer of Hugging Face; a word has an "encode", too."""
+    return hasattr(given, "encode") and not (isinstance(given, str) or hasattr(given, "fit"))
+
+
 def _has_classes(task: Task) -> bool | None:
     """Whether the one target is classes; None where there is no one target."""
     one_target = task.kind != "multilabel" and task.n_outputs == 1
@@ -245,13 +259,17 @@ def _has_classes(task: Task) -> bool | None:
 
 
 def _images(X: np.ndarray, logbook: Logbook) -> FunctionTransformer:
-    mean, scale = float(np.mean(X)), float(np.std(X)) or 1.0
-    told = f"pixels minus {mean:.3g}, over {scale:.3g}"
-    logbook.note("data", told, "mean and spread of the training rows")
+    channels = [X] if X.ndim != 4 or X.shape[1] == 1 else [X[:, c] for c in range(X.shape[1])]
+    mean, scale = zip(*map(mean_and_spread, channels), strict=True)
+    told = [", ".join(f"{number:.3g}" for number in each) for each in (mean, scale)]
+    why = "mean and spread of the training rows" + ", channel by channel" * (len(mean) > 1)
+    logbook.note("data", f"pixels minus {told[0]}, over {told[1]}", why)
+    if len(mean) == 1:
+        mean, scale = mean[0], scale[0]
     return FunctionTransformer(as_images, kw_args={"mean": mean, "scale": scale})
 
 
-KINDS = {"tokens": "tokens", "sequences": "sequence", "images": "image"}
+KINDS = {"tokens": "tokens", "sequences": "sequence", "images": "image", "mixed": "mixed"}
 
 
 def _tokens(X: Any) -> Tokenizer:

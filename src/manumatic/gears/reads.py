@@ -11,6 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 from manumatic.errors import ComponentError
 from manumatic.logbook import Logbook
 from manumatic.parts.components import Data, Model
+from manumatic.parts.kinds import column_kinds
+from manumatic.parts.mixed import is_picture_column
 from manumatic.parts.model import SEQUENCE_NETS, TEXT_NETS
 from manumatic.parts.rows import kind_of
 from manumatic.parts.sequences import are_images
@@ -20,6 +22,7 @@ WAYS = {
     "tokens": "texts as numbers of their words, in order",
     "sequences": "rows as sequences (steps, features)",
     "images": "rows as images",
+    "mixed": "texts as words and images as pixels, beside the numbers of the table",
 }
 
 
@@ -50,6 +53,8 @@ def choose_reading(spec: Data, model: Any, X: Any, logbook: Logbook) -> Data:
 def _way(net: Any, X: Any) -> tuple[str, str]:
     """One of WAYS, or nothing; and why."""
     form = kind_of(X)
+    if way := _apart(net, X, form):
+        return way
     if form == "text" or (form == "frame" and X.shape[1] == 1):
         return _text(net, X, form)
     if isinstance(net, str) and net in {**TEXT_NETS, **SEQUENCE_NETS}:
@@ -67,6 +72,27 @@ def _text(net: Any, X: Any, form: str) -> tuple[str, str]:
     return "", ""
 
 
+def _apart(net: Any, X: Any, form: str) -> tuple[str, str] | None:
+    """Texts and images beside a table: for a net that reads them, and for "auto" with images."""
+    if net == "mixed" or {"texts", "images"} & set(_asks(net)):
+        return _mixed(getattr(net, "__name__", net), X, form)
+    if net != "auto" or form != "frame":
+        return None
+    count = sum(is_picture_column(X[name]) for name in X)
+    return ("mixed", f"{count} column{'s' * (count > 1)} of images") if count else None
+
+
+def _mixed(net: str, X: Any, form: str) -> tuple[str, str]:
+    """Texts and images beside a table, for a net that was named because it reads them."""
+    if form != "frame" or not {"text", "images"} & {kind for kind, _ in column_kinds(X)}:
+        what = "DataFrame without such a column" if form == "frame" else form
+        raise ComponentError(
+            f"model={net!r} reads a DataFrame with columns of texts or images, and X is a {what}; "
+            '"auto" finds a net for it'
+        )
+    return "mixed", f"the {net} net reads them"
+
+
 def _steps(net: str, X: Any, form: str) -> tuple[str, str]:
     """Sequences, for a net that was named because it reads them."""
     if form == "frame" or net == "bag" or X.ndim > 3:
@@ -81,7 +107,7 @@ def _steps(net: str, X: Any, form: str) -> tuple[str, str]:
 
 def _stack(net: Any, X: Any) -> tuple[str, str]:
     """Rows (n, a, b): images or sequences?"""
-    if net == "cnn" or "in_channels" in _asks(net) or _convolves_images(net):
+    if net in ("cnn", "resnet") or "in_channels" in _asks(net) or _convolves_images(net):
         return "images", "the network takes images"
     a, b = X.shape[1:]
     if are_images(X):

@@ -79,10 +79,6 @@ class Source:
         self.imports.add("import math")
         return "math.nan" if math.isnan(value) else "math.inf" if value > 0 else "-math.inf"
 
-    def _array(self, value: np.ndarray) -> str:
-        self.imports.add("import numpy as np")
-        return f"np.array({self.of(value.tolist())})"
-
     def _partial(self, value: "functools.partial[Any]") -> str:
         self.imports.add("import functools")
         parts = [self.of(value.func), *map(self.of, value.args), *self._keywords(value.keywords)]
@@ -226,6 +222,11 @@ class Source:
         return self.call(type(value), given)
 
 
+def _array(source: Source, value: np.ndarray) -> str:
+    source.imports.add("import numpy as np")
+    return f"np.array({source.of(value.tolist())})"
+
+
 def _quoted(text: str) -> str:
     """In double quotes, as the rest of the script."""
     written = repr(text)
@@ -327,7 +328,7 @@ WAYS: list[tuple[Any, Callable[[Source, Any], str]]] = [
     ((bytes, int, type(None), type(...), torch.dtype), lambda _, value: repr(value)),
     (np.generic, lambda source, value: source.of(value.item())),
     (list | tuple | set | dict, Source._container),
-    (np.ndarray, Source._array),
+    (np.ndarray, _array),
     (
         torch.Tensor,
         lambda source, value: f"torch.tensor({source.of(value.tolist())}, dtype={value.dtype})",

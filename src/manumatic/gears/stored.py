@@ -1,6 +1,6 @@
 """The data section of an ejected script: rows in it, or in a file beside it, read as they were."""
 
-__all__ = ["check_made", "cut_batches", "data_section", "names_of"]
+__all__ = ["check_made", "cut_batches", "data_section", "in_one", "names_of"]
 
 import inspect
 import io
@@ -15,7 +15,10 @@ from sklearn.base import clone
 from manumatic.errors import EjectError
 from manumatic.files import write_whole
 from manumatic.gears.source import Source
+from manumatic.gears.stored_columns import apart, as_stored
+from manumatic.gears.stored_images import read_files
 from manumatic.parts.data import split_settings
+from manumatic.parts.images import Images
 from manumatic.parts.lengths import lengths_of
 
 FEW = 60  # numbers that a reader takes in at a glance
@@ -23,9 +26,15 @@ FEW = 60  # numbers that a reader takes in at a glance
 
 def names_of(training: Any) -> list[str]:
     """Names of the training tensors; where batches are cut, ``X`` and ``y`` name a batch."""
-    whole = len(training.data) == 1 and training.loop.accumulate == 1
+    whole = in_one(training)
     tensors = ["X", "y", "weight"][: len(training.data.tensors)]
     return tensors if whole else [f"{name}_train" for name in tensors]
+
+
+def in_one(training: Any) -> bool:
+    """Whether each step sees all rows as they are, so that no batches are cut."""
+    data = training.data
+    return len(data) == 1 and training.loop.accumulate == 1 and data.augment is None
 
 
 def data_section(training: Any, source: Source, path: Path | None) -> str:
@@ -98,8 +107,11 @@ def _read(facts: Any, source: Source, path: Path) -> str:
     """Write the rows beside the script, and say how to read them."""
     rows = facts.source
     source.imports |= {"from pathlib import Path", "import numpy as np"}
+    if isinstance(rows.X, Images):
+        return read_files(rows.X, _without_objects(rows.y), source, path)
     if isinstance(rows.X, pd.DataFrame):
-        return _csv(rows, source, path, y=not _is_itself(facts))
+        preprocess = facts.preparation.preprocess
+        return _csv(rows, preprocess, source, path, y=not _is_itself(facts))
     X = rows.X.astype(str) if rows.X.dtype == object else rows.X
     stored, read = {"X": X}, 'rows = stored["X"]'
     if not _is_itself(facts):
@@ -125,7 +137,7 @@ def _without_objects(y: np.ndarray) -> np.ndarray:
     return y.astype(str)
 
 
-def _csv(rows: Any, source: Source, path: Path, *, y: bool) -> str:
+def _csv(rows: Any, preprocess: Any, source: Source, path: Path, *, y: bool) -> str:
     source.imports.add("import pandas as pd")
     values = rows.y.reshape(len(rows.y), -1) if y else np.empty((len(rows), 0))
     many = values.shape[1] > 1
@@ -134,10 +146,11 @@ def _csv(rows: Any, source: Source, path: Path, *, y: bool) -> str:
     if rows.weight is not None:
         columns["weight"] = rows.weight
     _check_names(rows.X, columns)
-    content = rows.X.assign(**columns).to_csv(index=False)
-    options = _reading(rows.X)
-    again = pd.read_csv(io.StringIO(content), **options)[list(rows.X.columns)]
-    _compare(rows.X.reset_index(drop=True), again)
+    table, lines_of_images = apart(rows.X, preprocess, source, path)
+    content = table.assign(**columns).to_csv(index=False)
+    options = _reading(table)
+    again = pd.read_csv(io.StringIO(content), **options)[list(table.columns)]
+    _compare(table.reset_index(drop=True), again)
     name = f"{path.stem}.csv"
     write_whole(path.with_name(name), content)
     place = f'Path(__file__).with_name("{name}")'
@@ -149,7 +162,7 @@ def _csv(rows: Any, source: Source, path: Path, *, y: bool) -> str:
         lines += [f"target = rows[{targets}].to_numpy()", f"rows = rows.drop(columns={targets})"]
     if rows.weight is not None:
         lines.append('weights = rows.pop("weight").to_numpy()')
-    return "\n".join(lines)
+    return "\n".join(lines + lines_of_images)
 
 
 def _check_names(frame: pd.DataFrame, added: dict[str, Any]) -> None:
@@ -218,7 +231,7 @@ def _targets(facts: Any, source: Source) -> list[str]:
 def _held_out(training: Any) -> bool:
     """Whether validation rows were split off; rows of one's own came beside them."""
     return training.valid is not None and not isinstance(
-        training.facts.data.validation, tuple | list
+        training.facts.data.validation, tuple | list | Images
     )
 
 
@@ -296,6 +309,8 @@ def cut_batches(data: Any, names: list[str]) -> str:
     """The function of a script that gives batches of rows of like length, cut to their longest."""
     first, *others = names
     rest = "".join(f", {name}[rows]" for name in others)
+    cut = f"{first}[rows][:, : int(lengths[rows].max())]"
+    cut = cut if data.augment is None else f"augment({cut})"
     where = "" if data.X.device.type == "cpu" else f".to({str(data.X.device)!r})"
     return f"""
 
@@ -306,7 +321,7 @@ def batches(epoch):
         found += some[lengths[some].argsort(stable=True)].split({data.batch_size})
     for place in torch.randperm(len(found), generator=generator).tolist():
         rows = found[place]
-        yield {first}[rows][:, : int(lengths[rows].max())]{rest}
+        yield {cut}{rest}
 
 """
 
@@ -314,7 +329,7 @@ def batches(epoch):
 def _preprocess(preprocess: Any, source: Source) -> list[str]:
     """The preprocessing, not yet fitted, behind the functions that it calls."""
     before = set(source.definitions)
-    expression = source.of(clone(preprocess))
+    expression = source.of(as_stored(preprocess))
     added = [text for name, text in source.definitions.items() if name not in before]
     return [*(f"\n\n{text}\n\n" for text in added), f"preprocess = {expression}"]
 

@@ -16,6 +16,7 @@ from manumatic.doctor.after import seen_before
 from manumatic.errors import ComponentError
 from manumatic.gears.checkup import keys_of
 from manumatic.gears.choices import check_loop, choose_optimizer
+from manumatic.gears.finetune import thawing
 from manumatic.gears.own_step import check_judged, checked, free
 from manumatic.gears.table import choose_net
 from manumatic.parts.components import Loop, Model
@@ -269,6 +270,7 @@ def complete(training: Any) -> None:
         state.schedule = build_schedules(
             training.facts.optimizer.schedule, training.optimizer, steps
         )
+        state.schedule = thawing(training, steps_in(training, 1), state.schedule)
     if state.scaler is None:
         state.scaler = grad_scaler(spec.precision, training.facts.device)
     if state.average is None and spec.ema is not None:

@@ -1,35 +1,44 @@
 """What automatic decides for the table net: its size, how long it learns, and its optimizer."""
 
-__all__ = ["choose_net", "is_table", "steps_of", "table_optimizer"]
+__all__ = ["choose_net", "is_table", "mixed_optimizer", "steps_of", "table_optimizer"]
 
 import math
 from typing import Any
 
 import torch
 
+from manumatic.gears.pictures import sized_picture_net
 from manumatic.logbook import Logbook
+from manumatic.nets.mixed import MixedNet
 from manumatic.nets.table import TableNet
 from manumatic.parts.components import Model, Optimizer
+from manumatic.parts.finetune import FineTune, resolve_fine_tuning
 from manumatic.parts.model import resolve_model
 from manumatic.task import Task
 
 FEW = 1000  # rows, below which sixteen bins a column are learned by heart
+READERS = 1e-2  # learning rate of what reads texts and images
 WIDE = 1000  # readings of a row, above which eight members cost more than they give
 
 
 def is_table(model: Any, in_shape: tuple[int, ...]) -> bool:
-    """Whether the model that was asked for is the table net, for rows of that shape."""
+    """Whether the model that was asked for is the table net or holds one, for such rows."""
     net = model.net if isinstance(model, Model) else model
-    return isinstance(net, str) and (net == "table" or (net == "auto" and len(in_shape) == 1))
+    named = net in ("table", "mixed")
+    return isinstance(net, str) and (named or (net == "auto" and len(in_shape) == 1))
 
 
 def choose_net(spec: Model, task: Task, data: Any, device: torch.device, logbook: Logbook) -> Model:
     """The class or function that makes the net, with all its arguments; or a finished net."""
+    if isinstance(spec, FineTune):
+        return resolve_fine_tuning(spec, task, logbook)
     # a stream that does not tell has as many rows as many have
     n_rows = int(getattr(data, "n_rows", 10_000))
     columns = not (task.kind == "reconstruction" or task.vocabulary)
     if columns and is_table(spec, task.in_shape):
         spec = _sized(spec, task, n_rows, device, logbook)
+    if spec.net in ("auto", "cnn") and len(task.in_shape) == 3 and task.kind != "reconstruction":
+        spec = sized_picture_net(spec, task, n_rows, logbook)
     return resolve_model(spec, task, logbook)
 
 
@@ -41,7 +50,7 @@ def _sized(spec: Model, task: Task, n_rows: int, device: torch.device, logbook: 
     rows coarse bins beat fine ones.
     """
     numbers = len(task.numeric) if task.numeric is not None else task.in_shape[0]
-    readings = task.in_shape[0] + 7 * numbers
+    readings = _width(task) + 7 * numbers
     members, why = 8, "about what one net twice as wide would cost"
     if device.type != "cpu":
         members, why = 16, f"on {device.type} they are computed side by side"
@@ -58,6 +67,14 @@ def _sized(spec: Model, task: Task, n_rows: int, device: torch.device, logbook: 
     return Model(spec.net, **(given | spec.arguments))
 
 
+def _width(task: Task) -> int:
+    """Numbers that the table net gets of a row."""
+    if task.mixed is None:
+        return task.in_shape[0]
+    table, texts, images = task.mixed
+    return int(table) + 32 * (len(texts) + len(images))
+
+
 def steps_of(n_rows: int) -> int:
     """Steps of the optimizer in which the table net learns what so many rows can teach it."""
     sizes = ((FEW, 600), (8_000, 1500))
@@ -70,6 +87,7 @@ def table_optimizer(
     logbook: Logbook,
     lr: float | None = None,
     weight_decay: float = 0.02,
+    inside: str = "",
 ) -> Optimizer:
     """RealMLP's (arXiv:2407.04491): AdamW, rates by kind of weight, and four waves of all of them.
 
@@ -79,15 +97,15 @@ def table_optimizer(
     if lr is None:
         lr = 0.2 if task.kind == "regression" else 0.04
     groups: list[tuple[str, dict[str, Any]]] = [
-        ("scale", {"lr": 6 * lr}),
-        ("*.bias", {"lr": 0.1 * lr, "weight_decay": 0.0}),
+        (f"{inside}scale", {"lr": 6 * lr}),
+        (f"{inside}*.bias", {"lr": 0.1 * lr, "weight_decay": 0.0}),
     ]
     layers: dict[str, Any] = {
         f"layers.{place}.weight": layer for place, layer in enumerate(model.layers)
     }
     for name, layer in (layers | {"head.weight": model.head}).items():
         root = math.sqrt(layer.in_features)
-        groups.append((name, {"lr": lr / root, "weight_decay": weight_decay * root}))
+        groups.append((inside + name, {"lr": lr / root, "weight_decay": weight_decay * root}))
     told = f"AdamW, lr {lr:g} over √inputs, rising and falling in four waves of growing length"
     logbook.note("optimizer", told, "RealMLP's recipe (arXiv:2407.04491)")
     return Optimizer(
@@ -98,3 +116,15 @@ def table_optimizer(
         betas=(0.9, 0.95),
         weight_decay=weight_decay,
     )
+
+
+def mixed_optimizer(
+    model: MixedNet, task: Task, logbook: Logbook, lr: float | None = None, **base: float
+) -> Optimizer:
+    """The table net's recipe, and rates of their own for what reads texts and images."""
+    recipe = table_optimizer(model.table, task, logbook, lr, **base, inside="table.")
+    told = f"lr {READERS:g} for what reads texts and images"
+    logbook.note("optimizer", told, "their weights are in the usual size, not RealMLP's")
+    parts = [name for name in ("texts", "images", "norms") if len(getattr(model, name))]
+    groups = [(f"{name}.*", {"lr": READERS, "weight_decay": 0.01}) for name in parts]
+    return recipe.set_params(groups=[*groups, *(recipe.groups or ())])

@@ -37,7 +37,7 @@ FREE = ("params", "lr", "initial_lr", "weight_decay", "fused", "foreach")
 
 def why_alone(training: Any) -> str:
     """Why a training cannot share a stack; empty where its components allow it."""
-    for look in (_begun, _rows, _optimizer, _loop, _watch, _network):
+    for look in (_begun, _rows, _optimizer, _thaw, _loop, _watch, _network):
         reason = look(training)
         if reason:
             return reason
@@ -90,6 +90,8 @@ def _rows(training: Any) -> str:
             return f"its rows come from a {type(data).__name__}"
         if data is not None and data.lengths is not None:
             return "its batches are cut to their longest row"
+        if data is not None and data.augment is not None:
+            return "its batches are augmented"
     return ""
 
 
@@ -109,6 +111,10 @@ def _optimizer(training: Any) -> str:
         if any(isinstance(value, Tensor) for value in group.values()):
             return f"an option of {name} is a tensor"
     return ""
+
+
+def _thaw(training: Any) -> str:
+    return "its layers thaw on a schedule" if getattr(training.model, "plan", None) else ""
 
 
 def _loop(training: Any) -> str:

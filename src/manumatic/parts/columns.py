@@ -3,13 +3,13 @@
 __all__ = ["Table", "array_preprocess", "table_preprocess", "text_preprocess"]
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -40,34 +40,15 @@ from manumatic.parts.cells import (
     smooth_clip,
     words,
 )
-from manumatic.parts.kinds import FAR, MANY, PROSE, column_kinds, is_tailed, number_kinds
+from manumatic.parts.kinds import MANY, column_kinds, is_tailed, number_kinds
+from manumatic.parts.mixed import Pictures
+from manumatic.parts.reasons import REASONS, note_kinds
 from manumatic.parts.rows import read_rows
+from manumatic.parts.tokens import Tokenizer
 
-# kind of column → what is done with it, and why; in the order of the output columns
-REASONS = {
-    "numbers": ("scaled by median and quartiles", "missing values: the median, and a flag"),
-    "tailed": (
-        "scaled by median and quartiles, outliers squeezed",
-        f"values more than {FAR} quartile distances from the median",
-    ),
-    "durations": ("in seconds, scaled", "missing values: the median, and a flag"),
-    "pairs": ("as −1 or 1", "two values; missing and unseen ones 0"),
-    "categories": ("one-hot", f"fewer than {MANY} different values each; unseen ones all 0"),
-    "levels": (
-        "as the mean target of each value",
-        f"{MANY} or more different values; cross-fitted, so that no row sees its own target",
-    ),
-    "frequent": (f"one-hot of the {MANY} most frequent values", "and no target to take means of"),
-    "dates": ("as calendar and clock", "year to hour, seconds, and where on the circle they are"),
-    "text": ("as up to 30 topics", f"{PROSE} or more words a value: TF-IDF and a truncated SVD"),
-    "constant": ("dropped", "the same value in every row"),
-    "missing": ("dropped", "no value in any row"),
-    "ids": ("dropped", "an id: it names the row and says nothing about it"),
-}
 TOKEN = r"[\u3040-\u30ff\u4e00-\u9fff]|\w+|[^\w\s]+"  # one East Asian sign, a word, or "!!"
 NARROW = 3.0  # the bound of columns with outliers, as in RealMLP (arXiv 2407.04491)
 WIDE = 10.0  # the bound without outliers: a line stays a line, and yet nothing explodes
-DROPPED = {"constant", "missing", "ids"}
 
 
 def _function(function: Any, names: Any = "one-to-one", **arguments: Any) -> FunctionTransformer:
@@ -106,6 +87,11 @@ def _topics(texts: Sequence[str], *, most: int, longest: int, seed: int) -> Pipe
     )
 
 
+def _directions(seed: int) -> Pipeline:
+    """Images → the leading directions of their pixels."""
+    return make_pipeline(Pictures(size=(16, 16)), TruncatedSVD(30, random_state=seed), *_scale())
+
+
 def _recipes(classification: bool | None, seed: int, formats: list[str]) -> dict[str, Pipeline]:
     """What each kind of column but text becomes; in the order of the output columns."""
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
@@ -131,26 +117,12 @@ def _recipes(classification: bool | None, seed: int, formats: list[str]) -> dict
     }
 
 
-def _note(names: Mapping[str, Sequence[Any]], logbook: Logbook | None) -> None:
-    """One row in the logbook for each kind of column; an error when all are dropped."""
-    rows = []
-    for kind, columns in names.items():
-        did, why = REASONS[kind]
-        listed = ", ".join(str(name) for name in columns[:4]) + ", …" * (len(columns) > 4)
-        rows.append((f"{len(columns)} column{'s' * (len(columns) > 1)} {did}: {listed}", why))
-    if set(names) <= DROPPED:
-        reasons = "; ".join(f"{did} ({why})" for did, why in rows)
-        raise DataError(f"no column is of use for learning: {reasons}")
-    if logbook is not None:
-        for did, why in rows:
-            logbook.note("data", did, why)
-
-
 def table_preprocess(
     frame: pd.DataFrame,
     *,
     classification: bool | None,
     seed: int,
+    mixed: bool = False,
     logbook: Logbook | None = None,
 ) -> ColumnTransformer:
     """Decide how each column of a table becomes numbers.
@@ -164,6 +136,8 @@ def table_preprocess(
         Whether the target is classes; None when there is no target, or more than one column of it.
     seed : int
         For the folds of the target means and the directions of the texts.
+    mixed : bool
+        Texts stay words and images stay pixels, for a net that reads them.
     logbook : Logbook or None
         Gets one row for each kind of column.
 
@@ -193,7 +167,10 @@ def table_preprocess(
     if len(frame) == 0:
         raise DataError("the table has no rows")
     places, formats = _places(frame, classification)
-    _note({kind: frame.columns[places[kind]] for kind in REASONS if kind in places}, logbook)
+    if mixed:
+        own = {"text": "words", "images": "pixels"}
+        places = {own.get(kind, kind): at for kind, at in places.items()}
+    note_kinds({kind: frame.columns[places[kind]] for kind in REASONS if kind in places}, logbook)
     named = all(isinstance(name, str) for name in frame.columns)  # else scikit-learn takes places
     keys = {kind: list(frame.columns[at]) if named else at for kind, at in places.items()}
     recipes = _recipes(classification, seed, formats)
@@ -201,6 +178,11 @@ def table_preprocess(
     for i, place in enumerate(places.get("text", ()), 1):
         topics = _topics(sentences(frame.iloc[:, [place]]), most=30, longest=1, seed=seed)
         parts.append((f"text{i}", topics, [frame.columns[place] if named else place]))
+    apart = {"images": _directions(seed), "words": Tokenizer(), "pixels": Pictures()}
+    for kind, reader in apart.items():
+        for i, place in enumerate(places.get(kind, ()), 1):
+            name = frame.columns[place] if named else place
+            parts.append((f"{kind}{i}", clone(reader), [name]))
     return ColumnTransformer(parts, sparse_threshold=0)
 
 
@@ -250,7 +232,7 @@ def array_preprocess(X: np.ndarray, *, logbook: Logbook | None = None) -> Pipeli
     places: dict[str, list[int]] = {}
     for place, kind in enumerate(number_kinds(X)):
         places.setdefault("missing" if kind == "missing" else "numbers", []).append(place)
-    _note(places, logbook)
+    note_kinds(places, logbook)
     first = []
     if "missing" in places:
         first = [ColumnTransformer([("known", "passthrough", places["numbers"])])]

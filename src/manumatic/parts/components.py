@@ -8,12 +8,13 @@ model.py, loss.py, optimizer.py, loop.py.
 
 __all__ = ["Checkpoint", "Component", "Data", "Loop", "Loss", "Model", "Optimizer"]
 
+import copy
 import inspect
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Self
 
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 
 class Component(BaseEstimator):
@@ -33,7 +34,7 @@ class Component(BaseEstimator):
         inside = {
             f"{name}__{key}": value
             for name, part in own.items()
-            if deep and hasattr(part, "get_params") and not isinstance(part, type)
+            if deep and hasattr(part, "set_params") and not isinstance(part, type)
             for key, value in part.get_params().items()
         }
         return own | inside | getattr(self, "arguments", {})
@@ -75,6 +76,10 @@ class Data(Component):
         None.
     workers : int
         Processes that load batches of a torch Dataset.
+    augment : "auto", None or callable
+        Changes the rows of a training batch, (n, ...) → (n, ...): an ``mm.Augment``, a transform of
+        torchvision, an ``nn.Module``, any function of a tensor. "auto" moves images a little where
+        a ready net for images learns from them, and is None for all else.
 
     Examples
     --------
@@ -90,6 +95,7 @@ class Data(Component):
         preprocess: Any = "auto",
         target: Any = "auto",
         workers: int = 0,
+        augment: Any = "auto",
     ) -> None:
         self.batch_size = batch_size
         self.validation = validation
@@ -97,6 +103,14 @@ class Data(Component):
         self.preprocess = preprocess
         self.target = target
         self.workers = workers
+        self.augment = augment
+
+    def __sklearn_clone__(self) -> "Data":
+        """A copy; torchvision's transforms have a ``get_params`` that is not scikit-learn's."""
+        given = self.get_params(deep=False)
+        augment = copy.deepcopy(given.pop("augment"))
+        cloned = {name: clone(value, safe=False) for name, value in given.items()}
+        return type(self)(**cloned, augment=augment)
 
 
 class Model(Component):
@@ -174,6 +188,9 @@ class Optimizer(Component):
     groups : sequence of (pattern, dict)
         Parameters whose names match the pattern (``"head.*"``) get settings of their own, ``{"lr":
         1e-4}``; ``{"lr": 0}`` freezes them. The first match counts.
+    layer_decay : float or None
+        Each layer, or block of layers, learns at the rate of the one behind it times this: 0.8, or
+        1/2.6 in Howard & Ruder 2018, arXiv:1801.06146. None gives all the same.
     **arguments
         Handed to the optimizer, for example ``weight_decay=0.01``.
 
@@ -189,12 +206,14 @@ class Optimizer(Component):
         lr: float | None = None,
         schedule: Any = None,
         groups: Sequence[tuple[str, dict[str, Any]]] | None = None,
+        layer_decay: float | None = None,
         **arguments: Any,
     ) -> None:
         self.name = name
         self.lr = lr
         self.schedule = schedule
         self.groups = groups
+        self.layer_decay = layer_decay
         self.arguments = arguments
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from manumatic.errors import ComponentError, DataError
+from manumatic.parts.augment import augmented
 from manumatic.parts.lengths import by_length
 from manumatic.parts.loop import in_order, shuffled
 
@@ -42,6 +43,8 @@ class Batches:
         Called when somebody iterates: a loop written by hand, for our own asks for ``batches``.
     lengths : Tensor (n,) or None
         Steps of each row; batches then hold rows of like length and are cut to their longest.
+    augment : callable or None
+        Changes the X of each batch.
     """
 
     tensors: tuple[Tensor, ...] = field(repr=False)
@@ -52,6 +55,7 @@ class Batches:
     epoch: int = field(default=0, repr=False)
     heard: Callable[[], None] | None = field(default=None, repr=False)
     lengths: Tensor | None = field(default=None, repr=False)
+    augment: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
 
     @property
     def X(self) -> Tensor:
@@ -89,7 +93,8 @@ class Batches:
         else:
             found = in_order(self.tensors, self.batch_size)
         skip, self.skip = self.skip, 0
-        return itertools.islice(found, skip, None)
+        found = itertools.islice(found, skip, None)
+        return found if self.augment is None else augmented(found, self.augment)
 
 
 @dataclass
@@ -102,6 +107,8 @@ class Stream:
         A DataLoader is taken as it is.  A Dataset is shuffled by (seed, epoch).
     encode : callable
         From a batch's target to what the loss takes.
+    augment : callable or None
+        Changes the X of each batch.
     """
 
     source: Any
@@ -115,6 +122,7 @@ class Stream:
     epoch: int = field(default=0, repr=False)
     heard: Callable[[], None] | None = field(default=None, repr=False)
     seen: int = field(default=sys.maxsize, repr=False)
+    augment: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         """Batches an epoch; where a stream has no length, known once its last batch is out."""
@@ -158,8 +166,13 @@ class Stream:
                 self.seen = number + 1
             if number >= skip:
                 X, y = batch_rows(batch)
-                yield number, X.to(self.device), self.encode(y)
+                yield number, self.moved(X), self.encode(y)
             current = following
+
+    def moved(self, X: Tensor) -> Tensor:
+        """Rows on the device, augmented."""
+        X = X.to(self.device)
+        return X if self.augment is None else self.augment(X)
 
 
 def batch_rows(batch: Any) -> tuple[Tensor, Any]:

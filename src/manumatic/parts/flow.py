@@ -101,7 +101,7 @@ class Flow(Stream):
             self.rows = sum(
                 min(self._size, max(0, length - number * self._size)) for length in self.lengths
             )
-            yield number, X.to(self.device), y
+            yield number, self.moved(X), y
 
     @property
     def _size(self) -> int:

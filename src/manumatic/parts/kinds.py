@@ -13,6 +13,7 @@ from pandas.tseries.api import guess_datetime_format
 
 from manumatic.errors import DataError
 from manumatic.parts.cells import numbers, words
+from manumatic.parts.mixed import is_picture_column
 
 MANY = 40  # different values from which a category is no longer one-hot (skrub's border)
 PROSE = 4  # words a value, on average, from which a string is a text
@@ -45,8 +46,8 @@ def column_kinds(frame: pd.DataFrame) -> list[tuple[str, str]]:
     -------
     list of (kind, format)
         Kinds are "numbers", "durations", "dates", "pairs" (two different values), "categories",
-        "levels" (:data:`MANY` different values or more), "text", and those of no use:
-        "constant", "missing" and "ids". The format is empty but for dates.
+        "levels" (:data:`MANY` different values or more), "text", "images", and those of no
+        use: "constant", "missing" and "ids". The format is empty but for dates.
 
     Raises
     ------
@@ -151,6 +152,8 @@ def _are_numbers(values: pd.Series) -> bool:
 
 def _kind(column: pd.Series) -> tuple[str, str]:
     """Kind of one column, and the format of its dates."""
+    if is_picture_column(column):
+        return "images", ""
     found = infer_dtype(column, skipna=True)
     if found == "complex":
         raise DataError(f"column {column.name!r} holds complex numbers: give their .real and .imag")

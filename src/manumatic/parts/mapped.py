@@ -1,6 +1,6 @@
-"""Arrays on a disk (``np.memmap``): rows are gathered batch by batch, never copied whole."""
+"""Arrays on a disk, folders of images: rows are gathered batch by batch, never copied whole."""
 
-__all__ = ["Mapped"]
+__all__ = ["Mapped", "sampled"]
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -11,17 +11,33 @@ import torch
 from torch import Tensor
 
 from manumatic.parts.data import Stream
+from manumatic.parts.images import Images
 
 NUMBERS = 2**22  # gathered at once: 16 MB of float32
+SAMPLE = 20_000  # rows that the preprocessing is fitted on
+PIXELS = 2**25  # and numbers of images, 128 MB as float32
+
+
+def sampled(X: Any, rows: np.ndarray) -> np.ndarray:
+    """Those of the rows that preprocessing and target scaling are fitted on.
+
+    Parameters
+    ----------
+    X : ndarray or Images (n, ...)
+    rows : ndarray of int
+        The numbers of the training rows.
+    """
+    most = max(1, min(SAMPLE, PIXELS * len(X) // X.size)) if isinstance(X, Images) else SAMPLE
+    return rows[:: -(-len(rows) // most)]
 
 
 @dataclass
 class Mapped(Stream):
-    """Batches from a memory-mapped array, in the order that rows in memory would have.
+    """Batches of rows on a disk, in the order that rows in memory would have.
 
     Attributes
     ----------
-    X : ndarray (n, …)
+    X : np.memmap or Images (n, …)
         On the disk.
     y : ndarray (n,) or (n, outputs)
         In memory.
@@ -73,7 +89,7 @@ class Mapped(Stream):
             sizes = [len(rows) for rows in mine]
             for rows, *batch in zip(batches, X.split(sizes), y.split(sizes), strict=True):
                 self.rows = len(rows)
-                yield number, batch[0].to(self.device), batch[1]
+                yield number, self.moved(batch[0]), batch[1]
                 number += 1
 
     def _order(self, epoch: int) -> Tensor:

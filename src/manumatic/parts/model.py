@@ -2,6 +2,7 @@
 
 __all__ = [
     "AUTOENCODERS",
+    "MIXED_NETS",
     "NETS",
     "SEQUENCE_NETS",
     "TEXT_NETS",
@@ -30,8 +31,9 @@ from manumatic.nets.autoencoder import (
     LinearAutoencoder,
     VariationalAutoencoder,
 )
-from manumatic.nets.image import CNN
+from manumatic.nets.image import CNN, ResNet
 from manumatic.nets.linear import Linear
+from manumatic.nets.mixed import MixedNet
 from manumatic.nets.sequence import (
     SequenceConv,
     SequenceGRU,
@@ -46,6 +48,7 @@ from manumatic.nets.sequence import (
 from manumatic.nets.table import MLP, TableNet
 from manumatic.parts.components import Model
 from manumatic.parts.data import Batches
+from manumatic.parts.foundation import FOUNDATIONS, refuse_steps
 from manumatic.task import Task
 
 
@@ -75,6 +78,7 @@ def resolve_model(spec: Model, task: Task, logbook: Logbook) -> Model:
     ComponentError
         No such net, or arguments that it does not take.
     """
+    refuse_steps(spec)
     net = spec.net
     if isinstance(net, nn.Module):
         if spec.arguments:
@@ -93,7 +97,7 @@ def resolve_model(spec: Model, task: Task, logbook: Logbook) -> Model:
         if net not in nets:
             raise ComponentError(
                 f"no ready net {net!r}{_unless_table(task)}; "
-                f"there are {', '.join(nets)}.{nearest(net, nets)}"
+                f"there are {', '.join(nets)}.{nearest(net, [*nets, *FOUNDATIONS])}"
             )
         net = nets[net]
     return Model(net, **_fill_in(net, spec.arguments, task, logbook))
@@ -103,6 +107,8 @@ def _ready(task: Task) -> tuple[dict[str, Any], str]:
     """The ready nets for such rows, and the one that "auto" takes."""
     if task.kind == "reconstruction":
         return AUTOENCODERS, "autoencoder"
+    if task.mixed:
+        return MIXED_NETS, "mixed"
     if task.vocabulary:
         return TEXT_NETS, "bag"
     if len(task.in_shape) == 2:
@@ -111,6 +117,8 @@ def _ready(task: Task) -> tuple[dict[str, Any], str]:
 
 
 def _unless_table(task: Task) -> str:
+    if task.mixed:
+        return " for texts and images beside a table"
     return " for texts" if task.vocabulary else " for sequences" * (len(task.in_shape) == 2)
 
 
@@ -119,7 +127,12 @@ def build_model(spec: Model) -> nn.Module:
     if isinstance(spec.net, nn.Module):
         own = copy.deepcopy(spec.net)
         return own.float() if _is_double(own) else own  # rows are float32
-    made = spec.net(**spec.arguments)
+    inside = (Model, nn.Module)  # copies, too: what a user gives is never changed
+    arguments = {
+        name: build_model(as_model(value)) if isinstance(value, inside) else value
+        for name, value in spec.arguments.items()
+    }
+    made = spec.net(**arguments)
     if not isinstance(made, nn.Module):
         raise ComponentError(
             f"{getattr(spec.net, '__name__', spec.net)} returned a {type(made).__name__}; "
@@ -138,6 +151,7 @@ def _fill_in(net: Any, given: dict[str, Any], task: Task, logbook: Logbook) -> d
         "in_shape": task.in_shape,
         "numeric": task.numeric,
         **({"vocabulary": task.vocabulary} if task.vocabulary else {}),
+        **dict(zip(("table", "texts", "images"), task.mixed or (), strict=False)),
     }
     asked = inspect.signature(net).parameters
     filled = {name: facts[name] for name in facts if name in asked and name not in given}
@@ -251,7 +265,14 @@ def copy_weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: weight.clone() for name, weight in model.state_dict().items()}
 
 
-NETS: dict[str, Any] = {"linear": Linear, "mlp": MLP, "table": TableNet, "cnn": CNN}
+NETS: dict[str, Any] = {
+    "linear": Linear,
+    "mlp": MLP,
+    "table": TableNet,
+    "cnn": CNN,
+    "resnet": ResNet,
+}
+MIXED_NETS: dict[str, Any] = {"mixed": MixedNet}
 TEXT_NETS: dict[str, Any] = {
     "bag": TextBag,
     "gru": TextGRU,

@@ -1,9 +1,10 @@
 """The border: X of any kind → one array or DataFrame; and which rows count how often."""
 
-__all__ = ["as_images", "count_rows", "kind_of", "read_rows"]
+__all__ = ["as_images", "count_rows", "kind_of", "mean_and_spread", "pixels_in", "read_rows"]
 
 import math
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,14 @@ from scipy import sparse
 from sklearn.utils import check_array
 
 from manumatic.errors import DataError
+from manumatic.parts.images import (
+    Images,
+    are_picture_files,
+    are_pictures,
+    as_fitted,
+    channels_first,
+    stacked_like,
+)
 from manumatic.parts.sequences import are_images, are_sequences, padded
 
 LARGEST_DENSE = 5e8  # cells; 2 GB of float32
@@ -29,18 +38,32 @@ def kind_of(rows: Any) -> str:
     return "table"
 
 
-def read_rows(X: Any, *, allow_nan: bool = True, steps: bool = False) -> Any:
+def pixels_in(rows: Any) -> tuple[int, ...] | None:
+    """The shape of a row, (h, w) or (c, h, w), where rows that were read are images."""
+    return tuple(rows.shape[1:]) if kind_of(rows) == "image" else None
+
+
+def read_rows(
+    X: Any,
+    *,
+    allow_nan: bool = True,
+    steps: bool = False,
+    pixels: Sequence[int] | None = None,
+) -> Any:
     """Bring X to one of four forms.
 
     Parameters
     ----------
     X : array, DataFrame, list, sparse matrix or tensor
-        Rows of numbers; mixed columns; strings (n,); images (n, h, w) or (n, c, h, w); sequences
+        Rows of numbers; mixed columns; strings (n,); images (n, h, w), (n, c, h, w) or
+        (n, h, w, c), or a list of PIL images, of arrays of bytes or of image files; sequences
         (n, t, f), or a list of arrays (t, f) of several lengths.
     allow_nan : bool
         Whether missing values may pass.
     steps : bool
         Lists of numbers in several lengths are sequences of one feature, and no mistake.
+    pixels : sequence of int, optional
+        The shape of an image, (h, w) or (c, h, w), to which images are brought.
 
     Returns
     -------
@@ -54,6 +77,8 @@ def read_rows(X: Any, *, allow_nan: bool = True, steps: bool = False) -> Any:
         For a sparse matrix too large to be dense, or infinite values in a column.
     """
     X = _of_others(X)
+    if not steps and _are_pictures(X):
+        return stacked_like(X, pixels)
     if isinstance(X, pd.DataFrame):
         return _read_frame(X, allow_nan)
     if _is_text(X):
@@ -71,6 +96,25 @@ def read_rows(X: Any, *, allow_nan: bool = True, steps: bool = False) -> Any:
         X = check_array(X, accept_sparse="csr", ensure_all_finite=_finite(allow_nan)).toarray()
     if _holds_strings(X):
         return _read_frame(pd.DataFrame(np.asarray(X, dtype=object)).infer_objects(), allow_nan)
+    rows = _numbers(X, allow_nan)
+    return _as_fitted(rows, pixels, moves=allow_nan) if rows.ndim > 2 else rows
+
+
+def _are_pictures(X: Any) -> bool:
+    return are_pictures(X) or are_picture_files(X)
+
+
+def _as_fitted(rows: np.ndarray, pixels: Sequence[int] | None, *, moves: bool) -> np.ndarray:
+    """Images as those of the fit; before it, with channels first where they may be moved."""
+    if pixels is not None:
+        return as_fitted(rows, pixels)
+    return channels_first(rows) if moves else rows
+
+
+def _numbers(X: Any, allow_nan: bool) -> np.ndarray:
+    """An array of floats, or of bytes where it is more than a table."""
+    if isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.ndim > 2 and len(X):
+        return X  # all of them finite, and as float64 eight times as large
     rows = check_array(
         X,
         dtype=[np.float64, np.float32],
@@ -78,15 +122,15 @@ def read_rows(X: Any, *, allow_nan: bool = True, steps: bool = False) -> Any:
         allow_nd=True,
         input_name="X",
     )
-    if rows.ndim > 2:  # bytes are pixels, and stay what they are
-        return np.asarray(X) if getattr(X, "dtype", None) == np.uint8 else rows.astype(np.float32)
-    return rows
+    return rows.astype(np.float32) if rows.ndim > 2 else rows
 
 
 def _of_others(X: Any) -> Any:
     """Tensors and polars' tables as NumPy and pandas have them."""
     if isinstance(X, torch.Tensor):
         return X.detach().cpu().numpy()
+    if isinstance(X, Images):
+        return np.asarray(X)
     if "polars" in sys.modules:
         polars = sys.modules["polars"]
         if isinstance(X, polars.DataFrame):
@@ -152,12 +196,38 @@ def _read_frame(frame: pd.DataFrame, allow_nan: bool) -> pd.DataFrame:
     return frame
 
 
-def as_images(X: np.ndarray, mean: float = 0.0, scale: float = 1.0) -> np.ndarray:
-    """Images (n, h, w) or (n, c, h, w) as float32 with a channel axis, centred and scaled."""
+def as_images(X: np.ndarray, mean: Any = 0.0, scale: Any = 1.0) -> np.ndarray:
+    """Images (n, h, w) or (n, c, h, w) as float32 with a channel axis, centred and scaled.
+
+    ``mean`` and ``scale`` are numbers, or one for each channel.
+    """
     X = np.asarray(X, dtype=np.float32)
     if X.ndim == 3:
         X = X[:, np.newaxis]
-    return (X - np.float32(mean)) / np.float32(scale)
+    mean, scale = (np.reshape(np.float32(each), (-1, 1, 1)) for each in (mean, scale))
+    return (X - mean) / scale
+
+
+def mean_and_spread(X: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of pixels; a spread of 0 is told as 1.
+
+    Bytes are counted value by value: exact in any order, and no copy of eight times their size.
+
+    Parameters
+    ----------
+    X : ndarray
+
+    Examples
+    --------
+    >>> mean_and_spread(np.array([[0, 255], [0, 255]], np.uint8))
+    (127.5, 127.5)
+    """
+    if X.dtype != np.uint8:
+        return float(np.mean(X)), float(np.std(X)) or 1.0
+    values = np.arange(256)
+    counts = sum(np.bincount(row.ravel(), minlength=256) for row in X)
+    mean = float(counts @ values / X.size)
+    return mean, float(np.sqrt(counts @ (values - mean) ** 2 / X.size)) or 1.0
 
 
 def count_rows(

@@ -18,6 +18,7 @@ from torch import nn
 from manumatic.errors import ComponentError, nearest
 from manumatic.parts.components import Component
 from manumatic.parts.optimizer import as_optimizer, build_optimizer, build_schedule, recipe_of
+from manumatic.parts.rates import by_layer
 
 
 class Recipes(Component):
@@ -119,7 +120,9 @@ def take_optimizer(given: Any, model: nn.Module) -> tuple[Any, Any]:
             _check_cover(Optimizers(given), model)
             return Recipes(**{name: recipe_of(o) for name, o in given.items()}), Optimizers(given)
         given = Recipes(**{str(name): as_optimizer(part) for name, part in given.items()})
-    spec = given if isinstance(given, Recipes) else as_optimizer(given)
+    if isinstance(given, Recipes):
+        return given, build_optimizers(given, model)
+    spec = by_layer(as_optimizer(given), model)
     return spec, build_optimizers(spec, model)
 
 

@@ -99,6 +99,11 @@ class Tokenizer(TransformerMixin, BaseEstimator):
             row[: len(some)] = [word + 2 if own else self.words_.get(word, 1) for word in some]
         return found
 
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the numbers: word0, word1, ..."""
+        check_is_fitted(self)
+        return np.array([f"word{place}" for place in range(self.longest_)], dtype=object)
+
     def _split(self, X: Any) -> list[Sequence[Any]]:
         """Each text as its words, or as numbers of them."""
         if hasattr(self.split, "encode"):

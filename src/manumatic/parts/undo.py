@@ -95,7 +95,8 @@ def _function_back(part: FunctionTransformer, values: Any) -> Any:
         share = np.clip(values / bound, -STEEP, STEEP)
         return bound * share / np.sqrt(1 - share**2)
     if part.func is as_images:
-        return values * told.get("scale", 1.0) + told.get("mean", 0.0)
+        scale, mean = (np.asarray(told.get(n, d)) for n, d in (("scale", 1.0), ("mean", 0.0)))
+        return values * scale.reshape(-1, 1, 1) + mean.reshape(-1, 1, 1)
     return values if part.func is numbers else part.inverse_transform(values)
 
 
