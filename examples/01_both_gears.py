@@ -6,6 +6,7 @@ One line: mm.compare(hours, score).  Change the numbers below, or give a file of
 """
 
 import argparse
+from pathlib import Path
 
 import pandas as pd
 from sklearn.linear_model import LinearRegression
@@ -48,12 +49,5 @@ models = ["LinearRegression", "linear-net"] if len(table) < 50 else None
 print(mm.compare(X, y, models=models))
 
 if not given.table:
-    from matplotlib import pyplot as plt
-
-    hours = pd.DataFrame({"hours": [0, 8]})
-    plt.scatter(X, y, color="C2", label="five students")
-    for name, model in {"scikit-learn": line, "PyTorch, 1,000 steps": net}.items():
-        plt.plot(hours["hours"], model.predict(hours), label=name)
-    plt.gca().set(xlabel="hours of study", ylabel="score")
-    plt.legend()
-    plt.savefig("both_gears.png")
+    picture = mm.LossCurveDisplay.from_estimator(net)
+    Path("both_gears.svg").write_text(picture.svg(), encoding="utf-8")

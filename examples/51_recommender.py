@@ -34,7 +34,7 @@ class Recommender(nn.Module):
 ratings = data("dslabs", "movielens").dropna(subset="title")
 user, film = (pd.factorize(ratings[column])[0] for column in ("userId", "movieId"))
 titles = ratings.title.groupby(film).first().str.replace(r", The| \(.*", "", regex=True).to_numpy()
-X, X_test, y, y_test = train_test_split(np.c_[user, film], ratings.rating, random_state=0)
+X, X_test, y, y_test = train_test_split(np.c_[user, film], ratings.rating, random_state=7)
 above = y - y.mean()
 means = [above.groupby(X[:, i]).mean().reindex(X_test[:, i], fill_value=0) for i in (0, 1)]
 ridge = make_pipeline(OneHotEncoder(handle_unknown="ignore"), Ridge(3)).fit(X, y)

@@ -30,6 +30,7 @@ class LowRank(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> layer = nn.Linear(6, 4)
     >>> low = LowRank(layer, rank=2)
     >>> bool((low(torch.ones(1, 6)) == layer(torch.ones(1, 6))).all())
@@ -98,6 +99,7 @@ class FineTuned(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> body = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1000))
     >>> net = FineTuned(body, at="2", in_features=8, out_features=3)
     >>> net(torch.zeros(5, 4)).shape, [n for n, w in net.named_parameters() if w.requires_grad]

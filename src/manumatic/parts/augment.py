@@ -35,7 +35,7 @@ class Augment(nn.Module):
     --------
     >>> _ = torch.manual_seed(0)
     >>> Augment(shift=1)(torch.tensor([[[[0.0, 1.0], [2.0, 3.0]]]])).flatten()
-    tensor([0., 0., 0., 0.])
+    tensor([2., 2., 2., 2.])
     """
 
     def __init__(
