@@ -60,7 +60,11 @@ SAYS = {
     ),
     "40": (r"SVC: +0\.9[78]\d$", r"mm\.Classifier: +0\.(98|99)\d$", r"read wrongly: \d+ of 719"),
     "41": (r"right on 0\.9[1-5]\d\d of 10000 test images", r"trained in \d+\.\d CPU minutes"),
-    "42": (r"frozen +0\.(79|80|81)\d of", r"fine-tuned +0\.8(2[3-9]|[3-9]\d) of", "in place of _fc"),
+    "42": (
+        r"frozen +0\.(79|80|81)\d of",
+        r"fine-tuned +0\.8(2[3-9]|[3-9]\d) of",
+        "in place of _fc",
+    ),
     "33": (
         r"all columns: +0\.1\d$",
         r"without the photo: +0\.[34]\d$",
