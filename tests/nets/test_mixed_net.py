@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from manumatic.nets.image import CNN
 from manumatic.nets.mixed import MixedNet
-from manumatic.nets.sequence import TextBag
 from manumatic.nets.table import TableNet
+from manumatic.nets.text import TextBag
 
 
 def rows(n=5, seed=0):

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from manumatic.nets.sequence import (
+from manumatic.nets.text import (
     TextBag,
     TextConv,
     TextGRU,

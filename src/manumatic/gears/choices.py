@@ -29,8 +29,9 @@ from manumatic.nets.autoencoder import LinearAutoencoder
 from manumatic.nets.finetune import FineTuned
 from manumatic.nets.image import CNN, ResNet
 from manumatic.nets.mixed import MixedNet
-from manumatic.nets.sequence import SequenceConv, SequenceGRU, SequenceTransformer, TextGRU
+from manumatic.nets.sequence import Steps
 from manumatic.nets.table import TableNet
+from manumatic.nets.text import TextGRU
 from manumatic.parts.components import Data, Loop, Model, Optimizer
 from manumatic.parts.optimizer import as_optimizer
 from manumatic.task import Task
@@ -39,7 +40,7 @@ FEW_ROWS = 200  # below, a tenth of the rows says little about when to stop
 STEPS = 3000  # what a small network needs, whatever the number of rows
 STEPS_OF_TEXTS = 400  # a network has soon learned its texts by heart
 
-READERS = (SequenceConv, SequenceGRU, SequenceTransformer, TextGRU)
+READERS = (Steps, TextGRU)
 
 
 def as_data(data: Any) -> Data:

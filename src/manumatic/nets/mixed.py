@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from manumatic.nets.image import CNN
-from manumatic.nets.sequence import TextBag
 from manumatic.nets.table import TableNet
+from manumatic.nets.text import TextBag
 
 
 class MixedNet(nn.Module):

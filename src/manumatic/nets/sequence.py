@@ -1,4 +1,4 @@
-"""Networks for sequences (n, steps, features) and texts: convolution, GRU, LSTM, transformer, bag.
+"""Networks for sequences (n, steps, features): convolution, GRU, LSTM, transformer.
 
 A step that is not there is NaN in all features. It is never packed away (PyTorch cannot export
 that) but masked: a row says the same alone and beside longer ones.
@@ -10,17 +10,11 @@ __all__ = [
     "SequenceGRU",
     "SequenceLSTM",
     "SequenceTransformer",
-    "TextBag",
-    "TextConv",
-    "TextGRU",
-    "TextLSTM",
-    "TextTransformer",
+    "Steps",
     "last_of",
-    "pair_numbers",
     "pooled",
     "real_steps",
     "waves",
-    "word_vectors",
 ]
 
 import math
@@ -51,7 +45,19 @@ def last_of(x: Tensor, mask: Tensor) -> Tensor:
     return x.gather(1, place.expand(-1, 1, x.shape[2])).squeeze(1)
 
 
-class SequenceGRU(nn.Module):
+class Steps(nn.Module):
+    """What reads steps: the networks below say how (``read``), given which steps are there."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, steps, in_features), NaN where there is no step → (n, out_features)."""
+        return self.read(*real_steps(x))
+
+    def read(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Steps (n, steps, in_features), and which are there → (n, out_features)."""
+        raise NotImplementedError
+
+
+class SequenceGRU(Steps):
     """A gated recurrent network; its last state, and mean and maximum of all, decide.
 
     Cho et al. 2014, arXiv 1406.1078. Padding stands behind the steps, where it changes no state
@@ -89,10 +95,6 @@ class SequenceGRU(nn.Module):
         self.recurrent = self.layer(in_features, hidden, layers, batch_first=True, dropout=between)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(3 * hidden, out_features))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, steps, in_features), NaN where there is no step → (n, out_features)."""
-        return self.read(*real_steps(x))
-
     def read(self, x: Tensor, mask: Tensor) -> Tensor:
         """Steps (n, steps, in_features), and which are there → (n, out_features)."""
         states = self.recurrent(x)[0]
@@ -113,7 +115,7 @@ class SequenceLSTM(SequenceGRU):
     layer = nn.LSTM
 
 
-class SequenceConv(nn.Module):
+class SequenceConv(Steps):
     """Residual convolutions over the steps, each seeing twice as far; mean and maximum decide.
 
     After Bai, Kolter & Koltun 2018, arXiv 1803.01271, looking both ways.
@@ -155,10 +157,6 @@ class SequenceConv(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(3 * hidden, out_features)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, steps, in_features), NaN where there is no step → (n, out_features)."""
-        return self.read(*real_steps(x))
 
     def read(self, x: Tensor, mask: Tensor) -> Tensor:
         """Steps (n, steps, in_features), and which are there → (n, out_features)."""
@@ -207,7 +205,7 @@ class Attention(nn.Module):
         return x + self.dropout(self.deep(self.between(x)))
 
 
-class SequenceTransformer(nn.Module):
+class SequenceTransformer(Steps):
     """Blocks of attention over the steps; mean and maximum decide.
 
     Parameters
@@ -244,10 +242,6 @@ class SequenceTransformer(nn.Module):
         self.norm = nn.LayerNorm(hidden)
         self.head = nn.Linear(3 * hidden, out_features)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, steps, in_features), NaN where there is no step → (n, out_features)."""
-        return self.read(*real_steps(x))
-
     def read(self, x: Tensor, mask: Tensor) -> Tensor:
         """Steps (n, steps, in_features), and which are there → (n, out_features)."""
         x = self.enter(x)
@@ -265,136 +259,3 @@ def waves(numbers: Tensor, width: int) -> Tensor:
     lengths = torch.arange(0, width, 2, device=numbers.device) * (-math.log(10_000) / width)
     angles = numbers.unsqueeze(1) * lengths.exp()
     return torch.cat([angles.sin(), angles.cos()], 1)
-
-
-# --- texts ----------------------------------------------------------------------------------------
-
-
-def word_vectors(count: int, width: int) -> nn.Embedding:
-    """A vector a word, small at first; that of number 0, which is no word, is 0 and stays so."""
-    vectors = nn.Embedding(count, width, padding_idx=0)
-    with torch.no_grad():
-        vectors.weight.mul_(0.1)
-    return vectors
-
-
-def pair_numbers(ids: Tensor, count: int) -> Tensor:
-    """Neighbouring words (n, length) → numbers of their pairs, 1 to count - 1; 0 for none.
-
-    Two pairs may share a number (hashing): among many vectors few of them matter.
-    """
-    first, second = ids[:, :-1], ids[:, 1:]
-    mixed = (first * 1_000_003 + second) % (count - 1) + 1
-    return mixed.masked_fill(second == 0, 0)
-
-
-class TextBag(nn.Module):
-    """Vectors of words and of pairs of words, in no order: mean and maximum, and a linear layer.
-
-    The mean is that of Joulin et al. 2017, arXiv 1607.01759; the maximum finds the one word that
-    says it all.
-
-    Parameters
-    ----------
-    vocabulary, out_features : int
-        Numbers of words, 0 for padding among them; numbers a prediction.
-    width : int
-        Numbers of a vector.
-    pairs : int
-        Vectors for pairs of neighbouring words; 0 looks at single words only.
-    dropout : float
-        Share of mean and maximum switched off in a training step.
-    forget : float
-        Share of the words left out in a training step.
-
-    Examples
-    --------
-    >>> TextBag(100, 2)(torch.tensor([[5, 7, 2], [8, 0, 0]])).shape
-    torch.Size([2, 2])
-    """
-
-    def __init__(
-        self,
-        vocabulary: int,
-        out_features: int,
-        width: int = 64,
-        pairs: int = 2**15,
-        dropout: float = 0.5,
-        forget: float = 0.3,
-    ) -> None:
-        super().__init__()
-        self.words = word_vectors(vocabulary, width)
-        self.pairs = word_vectors(pairs, width) if pairs else None
-        self.forget = nn.Dropout(forget)
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, out_features))
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """(n, length) of int64 → (n, out_features)."""
-        mask = self.forget((ids != 0).float()) > 0
-        vectors = self.words(ids)
-        if self.pairs is not None:
-            both = self.pairs(pair_numbers(ids, self.pairs.num_embeddings))
-            vectors = torch.cat([vectors, both], 1)
-            mask = torch.cat([mask, mask[:, :-1] & mask[:, 1:]], 1)
-        return self.head(pooled(vectors, mask))
-
-
-class TextGRU(nn.Module):
-    """Vectors of words, read one after the other by a recurrent network.
-
-    Parameters
-    ----------
-    vocabulary, out_features : int
-        Numbers of words, 0 for padding among them; numbers a prediction.
-    width : int
-        Numbers of a vector.
-    hidden : int
-        Numbers a word inside the network that reads.
-    layers : int
-        Its layers.
-    dropout : float
-        Share of numbers switched off in a training step, of the vectors too.
-
-    Examples
-    --------
-    >>> TextGRU(100, 2)(torch.tensor([[5, 7, 2], [8, 0, 0]])).shape
-    torch.Size([2, 2])
-    """
-
-    reader: Any = SequenceGRU
-
-    def __init__(
-        self,
-        vocabulary: int,
-        out_features: int,
-        width: int = 64,
-        hidden: int = 64,
-        layers: int = 1,
-        dropout: float = 0.3,
-    ) -> None:
-        super().__init__()
-        self.words = word_vectors(vocabulary, width)
-        self.dropout = nn.Dropout(dropout)
-        self.read = self.reader(width, out_features, hidden, layers, dropout=dropout)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """(n, length) of int64 → (n, out_features)."""
-        return self.read.read(self.dropout(self.words(ids)), ids != 0)
-
-
-class TextLSTM(TextGRU):
-    """Vectors of words, read by an LSTM; parameters as :class:`TextGRU`."""
-
-    reader = SequenceLSTM
-
-
-class TextConv(TextGRU):
-    """Vectors of words, read by convolutions; parameters as :class:`TextGRU`."""
-
-    reader = SequenceConv
-
-
-class TextTransformer(TextGRU):
-    """Vectors of words, read by a transformer; parameters as :class:`TextGRU`."""
-
-    reader = SequenceTransformer

@@ -39,13 +39,9 @@ from manumatic.nets.sequence import (
     SequenceGRU,
     SequenceLSTM,
     SequenceTransformer,
-    TextBag,
-    TextConv,
-    TextGRU,
-    TextLSTM,
-    TextTransformer,
 )
 from manumatic.nets.table import MLP, TableNet
+from manumatic.nets.text import TextBag, TextConv, TextGRU, TextLSTM, TextTransformer
 from manumatic.parts.components import Model
 from manumatic.parts.data import Batches
 from manumatic.parts.foundation import FOUNDATIONS, refuse_steps
