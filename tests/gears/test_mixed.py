@@ -1,6 +1,5 @@
 """Numbers, labels, texts and images in one DataFrame: both gears, and all that stands around."""
 
-import os
 import pickle
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from agreement import gears_agree, same
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -26,11 +26,6 @@ def net(model=SMALL, kind=mm.Regressor, **settings):
     return kind(model, **({"random_state": 0, "loop": mm.Loop(epochs=2)} | settings))
 
 
-def same(one, other):
-    other = other if isinstance(other, dict) else other.state_dict()
-    return all(torch.equal(weight, other[name]) for name, weight in one.state_dict().items())
-
-
 def test_auto_takes_it_and_says_which_encoder_reads_which_column():
     fitted = net("auto", loop=mm.Loop(epochs=1)).fit(X, Y)
     assert type(fitted.model_).__name__ == "MixedNet"
@@ -43,23 +38,9 @@ def test_auto_takes_it_and_says_which_encoder_reads_which_column():
 
 @pytest.mark.parametrize("loop", [mm.Loop(epochs=2), mm.Loop(epochs=3, patience=2)])
 def test_the_gears_agree(loop, tmp_path):
-    automatic = net(loop=loop).fit(X, Y)
-    manual = net(loop=loop).manual(X, Y)
-    for _ in manual:
-        pass
-    assert same(automatic.model_, manual.model)
-    text = net(loop=loop).eject(tmp_path / "train.py", X, Y)
+    text = gears_agree(net(loop=loop), X, Y, tmp_path)
     assert "manumatic" not in text.partition("\n")[2]
     assert "PIL" not in text
-    saved = f"{text}\ntorch.save(model.state_dict(), {str(tmp_path / 'w.pt')!r})\n"
-    (tmp_path / "train.py").write_text(saved)
-    subprocess.run(
-        [sys.executable, tmp_path / "train.py"],
-        check=True,
-        capture_output=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert same(automatic.model_, torch.load(tmp_path / "w.pt"))
 
 
 def test_a_table_net_reads_directions_and_ejects_too(tmp_path):

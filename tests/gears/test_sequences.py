@@ -1,12 +1,8 @@
 """Sequences in both gears: lengths, gaps, images apart, and time kept in order."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
-import torch
+from agreement import gears_agree
 from sklearn.model_selection import TimeSeriesSplit, cross_val_score
 from torch import nn
 
@@ -37,29 +33,10 @@ def net(model="gru", **settings):
     return mm.Classifier(model, random_state=0, **settings)
 
 
-def same(one, other):
-    other = other if isinstance(other, dict) else other.state_dict()
-    return all(torch.equal(weight, other[name]) for name, weight in one.state_dict().items())
-
-
 def test_the_gears_agree(tmp_path):
     model = mm.Model("conv", hidden=8, layers=2)
     loop = mm.Loop(epochs=3, patience=2)
-    automatic = net(model, loop=loop).fit(X, Y)
-    manual = net(model, loop=loop).manual(X, Y)
-    for _ in manual:
-        pass
-    assert same(automatic.model_, manual.model)
-    text = net(model, loop=loop).eject(tmp_path / "train.py", X, Y)
-    saved = f"{text}\ntorch.save(model.state_dict(), {str(tmp_path / 'w.pt')!r})\n"
-    (tmp_path / "train.py").write_text(saved)
-    subprocess.run(
-        [sys.executable, tmp_path / "train.py"],
-        check=True,
-        capture_output=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert same(automatic.model_, torch.load(tmp_path / "w.pt"))
+    gears_agree(net(model, loop=loop), X, Y, tmp_path)
 
 
 @pytest.mark.parametrize("model", ["auto", "gru", "conv"])

@@ -1,16 +1,18 @@
 """Objects → the source code that makes them again."""
 
-__all__ = ["Source"]
+__all__ = ["Source", "arrays_beside"]
 
 import ast
 import functools
 import importlib
 import inspect
+import io
 import math
 import symtable
 import sys
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -22,6 +24,7 @@ from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
 from manumatic.errors import EjectError
+from manumatic.files import write_whole
 
 
 class Source:
@@ -220,6 +223,13 @@ class Source:
                 f"give its class and arguments, mm.Model({name}, ...), instead"
             )
         return self.call(type(value), given)
+
+
+def arrays_beside(path: Path, **arrays: Any) -> str:
+    """Write arrays into a file beside a script; its name."""
+    held = io.BytesIO()
+    np.savez_compressed(held, **arrays)
+    return write_whole(path.with_suffix(".npz"), held.getvalue()).name
 
 
 def _array(source: Source, value: np.ndarray) -> str:

@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 from manumatic.errors import EjectError
 from manumatic.files import write_whole
-from manumatic.gears.source import Source
+from manumatic.gears.source import Source, arrays_beside
 from manumatic.gears.stored_columns import apart, as_stored
 from manumatic.gears.stored_images import read_files
 from manumatic.parts.data import split_settings
@@ -119,10 +119,7 @@ def _read(facts: Any, source: Source, path: Path) -> str:
         read = 'rows, target = stored["X"], stored["y"]'
     if rows.weight is not None:
         stored["weight"] = rows.weight
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **stored)
-    name = f"{path.stem}.npz"
-    write_whole(path.with_name(name), buffer.getvalue())
+    name = arrays_beside(path, **stored)
     text = f'stored = np.load(Path(__file__).with_name("{name}"))\n'
     return text + read + ('\nweights = stored["weight"]' if rows.weight is not None else "")
 
@@ -301,8 +298,7 @@ def _lengths(training: Any, source: Source, names: list[str]) -> list[str]:
         return []
     before = set(source.definitions)
     called = source.of(lengths_of)
-    added = [text for name, text in source.definitions.items() if name not in before]
-    return [*(f"\n\n{text}\n\n" for text in added), f"lengths = {called}({names[0]})"]
+    return [*(f"\n{text}" for text in source.since(before)), f"lengths = {called}({names[0]})"]
 
 
 def cut_batches(data: Any, names: list[str]) -> str:
@@ -330,8 +326,7 @@ def _preprocess(preprocess: Any, source: Source) -> list[str]:
     """The preprocessing, not yet fitted, behind the functions that it calls."""
     before = set(source.definitions)
     expression = source.of(as_stored(preprocess))
-    added = [text for name, text in source.definitions.items() if name not in before]
-    return [*(f"\n\n{text}\n\n" for text in added), f"preprocess = {expression}"]
+    return [*(f"\n{text}" for text in source.since(before)), f"preprocess = {expression}"]
 
 
 def _weights(name: str, held: bool) -> list[str]:

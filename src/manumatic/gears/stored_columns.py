@@ -5,7 +5,6 @@ The script reads no image formats: the pixels are stored in the size in which th
 
 __all__ = ["apart", "as_stored"]
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from manumatic.files import write_whole
-from manumatic.gears.source import Source
+from manumatic.gears.source import Source, arrays_beside
 from manumatic.parts.mixed import Pictures, Pixels
 
 READ = '''
@@ -52,10 +50,7 @@ def apart(
         lines.append(f'rows[{told}] = images(stored["{key}"], rows[{told}])')
     if not stored:
         return frame, []
-    held = io.BytesIO()
-    np.savez_compressed(held, **stored)
-    name = f"{path.stem}.npz"
-    write_whole(path.with_name(name), held.getvalue())
+    name = arrays_beside(path, **stored)
     source.imports |= {"from pathlib import Path", "import numpy as np"}
     return frame.assign(**numbers), [
         READ,

@@ -3,7 +3,6 @@
 __all__ = ["as_in_memory", "read_files"]
 
 import copy
-import io
 import os
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ import torch
 from sklearn.preprocessing import FunctionTransformer
 
 from manumatic.errors import EjectError
-from manumatic.files import write_whole
-from manumatic.gears.source import Source
+from manumatic.gears.source import Source, arrays_beside
 from manumatic.parts.data import Batches
 from manumatic.parts.images import Images
 from manumatic.parts.mapped import Mapped, sampled
@@ -77,10 +75,7 @@ def read_files(images: Images, y: np.ndarray, source: Source, path: Path) -> str
     files = [os.path.abspath(file) for file in images.paths]
     folder = os.path.commonpath([os.path.dirname(file) for file in files])
     names = np.array([Path(os.path.relpath(file, folder)).as_posix() for file in files])
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, names=names, y=y)
-    beside = f"{path.stem}.npz"
-    write_whole(path.with_name(beside), buffer.getvalue())
+    beside = arrays_beside(path, names=names, y=y)
     before = set(source.definitions)
     call = f'{source.of(decoded)}(image, {images.shape[2:]}, "{images.mode}")'
     source.imports.add("from PIL import Image")

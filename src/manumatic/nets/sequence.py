@@ -54,7 +54,7 @@ class Steps(nn.Module):
 
     def read(self, x: Tensor, mask: Tensor) -> Tensor:
         """Steps (n, steps, in_features), and which are there → (n, out_features)."""
-        raise NotImplementedError
+        raise NotImplementedError  # each network reads in its own way
 
 
 class SequenceGRU(Steps):

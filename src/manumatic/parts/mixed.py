@@ -63,7 +63,7 @@ def is_no_picture(cell: Any) -> bool:
 
 def opened(cell: Any) -> Any:
     """The image that a text holds; anything else as it is."""
-    if not (isinstance(cell, str) and cell.startswith("data:image/")):
+    if not (isinstance(cell, str) and cell.startswith(URI)):
         return cell
     from PIL import Image
 
