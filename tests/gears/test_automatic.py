@@ -193,6 +193,20 @@ def test_a_random_state_that_makes_no_sense(random_state):
         net(random_state=random_state).fit(X, Y)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"device": None}, "device None cannot be used"),
+        ({"device": "meta"}, "device 'meta' cannot be used"),
+        ({"data": mm.Data(shuffle="no")}, "True or False; got 'no'"),
+        ({"data": mm.Data(batch_size=True)}, "batch_size must be .*; got True"),
+    ],
+)
+def test_values_that_are_no_choice(given, words):
+    with pytest.raises(ComponentError, match=words):
+        net(**given).fit(X, Y)
+
+
 def test_threads_are_given_back():
     before = torch.get_num_threads()
     net().fit(X, Y).predict(X)
@@ -612,6 +626,23 @@ def test_history_and_logbook():
     assert all(math.isfinite(row.value) for row in fitted.history_)
     stream = io.StringIO()
     fitted.history_.frame.to_csv(stream)
+
+
+def test_few_rows_all_train_and_fill_a_narrow_net():
+    def fitted(n_rows, **changes):
+        rows = np.resize(X[:, :3], (n_rows, 3)) + np.arange(n_rows)[:, None] / n_rows
+        loop = {} if n_rows < 500 else {"loop": mm.Loop(1, keep="best")}
+        return mm.Regressor(random_state=0, **loop, **changes).fit(rows, rows[:, 0])
+
+    few, more = fitted(499), fitted(556)  # a tenth of the latter is held out
+    assert [net.model_.head.weight.shape[1] for net in (few, more)] == [32, 128]
+    assert (few.n_iter_, few.history_.curve("loss", "valid")) == (50, [])
+    assert "8 members of 32 units share one net" in str(few.logbook_)
+    assert "50 epochs, none held out" in str(few.logbook_)
+    own = fitted(499, data=mm.Data(validation=(X[:, :3], X[:, 0])))
+    assert own.history_.curve("loss", "valid"), "rows of one's own are looked at"
+    wide = mm.Regressor(mm.Model("table", hidden=70), random_state=0).fit(X[:, :3], X[:, 3])
+    assert "8 members of 70 units" in str(wide.logbook_)
 
 
 def test_auto_is_better_than_the_mean():

@@ -1,16 +1,15 @@
 """A step of the user's own, one optimizer or several: automatic ≡ manual ≡ ejected ≡ by hand."""
 
 import functools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from agreement import run_script
 from sklearn import model_selection
 from sklearn.base import clone
-from test_agree import RUNNER, same
+from test_agree import same
 from torch import nn
 
 import manumatic as mm
@@ -169,23 +168,6 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def run_script():
-    """A script → the weights that it ends with, in a process of its own."""
-    runner = subprocess.Popen(
-        [sys.executable, "-c", RUNNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-    def run(script):
-        runner.stdin.write(f"{script}\n")
-        runner.stdin.flush()
-        assert runner.stdout.readline() == "0\n", "the script failed"
-        return torch.load(f"{script}.pt")
-
-    yield run
-    runner.communicate(timeout=30)
-
-
 # --- the same weights ----------------------------------------------------------------------------
 
 
@@ -219,7 +201,7 @@ def test_the_usual_step_is_the_usual_loop():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_three_ways_to_the_same_weights(name, tmp_path, run_script):
+def test_three_ways_to_the_same_weights(name, tmp_path):
     net, data = CASES[name]
     outside = torch.get_rng_state()
     training = net.manual(*data)
@@ -272,7 +254,7 @@ class Draws:
 @pytest.mark.parametrize(
     "loop", [mm.Loop(4), mm.Loop(4, accumulate=2, clip_norm=0.5), mm.Loop(4, step=usual_step)]
 )
-def test_rows_made_on_the_fly_are_ejected(loop, tmp_path, run_script):
+def test_rows_made_on_the_fly_are_ejected(loop, tmp_path):
     training = line(loop).manual(ROWS[:2], LINE[:2])
     training.data = Draws(training.model, rows=6)
     text = training.eject(tmp_path / "train.py")
@@ -406,12 +388,13 @@ def test_optimizers_that_do_not_fit_the_model(optimizer, words):
         gan(optimizer=optimizer).fit(ROWS)
 
 
-def test_several_optimizers_need_a_step():
+def test_several_optimizers_need_a_step(tmp_path):
     two = {"first": adam(), "last": adam()}
     with pytest.raises(mm.ComponentError, match="optimizers for first, last need a step"):
         line(mm.Loop(2), two).fit(ROWS, LINE)
     with pytest.raises(mm.ComponentError, match="optimizers for first, last need a step"):
-        line(mm.Loop(2), two).eject("never.py", ROWS, LINE)
+        line(mm.Loop(2), two).eject(tmp_path / "never.py", ROWS, LINE)
+    assert not list(tmp_path.iterdir()), "a refused script leaves no rows behind"
 
 
 def test_rows_held_out_need_a_forward():
@@ -434,7 +417,7 @@ def test_a_dict_survives_a_clone():
         net.set_params(optimizer__lr=0.1)
 
 
-def test_the_optimizers_are_exchanged(tmp_path, run_script):
+def test_the_optimizers_are_exchanged(tmp_path):
     training = gan().manual(ROWS)
     assert "generator: Adam, lr 0.01; critic: Adam, lr 0.02" in repr(training)
     assert [group["lr"] for group in training.optimizer.param_groups] == [0.01, 0.02]

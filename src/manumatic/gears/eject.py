@@ -7,16 +7,18 @@ cannot drift from what ran.
 __all__ = ["eject"]
 
 import functools
+import io
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import nn
 
 from manumatic.errors import EjectError
 from manumatic.files import write_whole
-from manumatic.gears.checkpoint import write_tensors
+from manumatic.gears.beside import file_beside
 from manumatic.gears.loop_source import loop_section
 from manumatic.gears.source import Source
 from manumatic.gears.stored import check_made, data_section, names_of
@@ -52,10 +54,10 @@ def eject(training: Any, path: str | Path | None = None) -> str:
             f"training.{facts.swapped} was exchanged after the first step: no script tells it. "
             "Exchange it before, or eject a fresh net.manual(X, y)"
         )
-    source = Source()
     path = None if path is None else Path(path)
+    source = Source(path)
     sections = {
-        **_data_and_model(training, source, path),
+        **_data_and_model(training, source),
         "loss": _loss(training, source),
         "optimizer": _optimizer(training, source),
         "loop": loop_section(training, source),
@@ -63,7 +65,9 @@ def eject(training: Any, path: str | Path | None = None) -> str:
     rows = getattr(training.data, "batch_size", 1)
     text = _page(sections, source, is_small(training.model, rows))
     compile(text, str(path or "<ejected>"), "exec")
-    if path is not None:
+    if path is not None:  # now that nothing can be refused any more
+        for name, content in source.files.items():
+            write_whole(path.with_name(name), content)
         write_whole(path, text)
     return text
 
@@ -100,7 +104,7 @@ def _is_standard(line: str) -> bool:
     return line.split()[1].partition(".")[0] in sys.stdlib_module_names
 
 
-def _data_and_model(training: Any, source: Source, path: Path | None) -> dict[str, str]:
+def _data_and_model(training: Any, source: Source) -> dict[str, str]:
     """Rows in memory come first; an object that makes them on the fly may need the model for it."""
     data, facts = training.data, training.facts
     if isinstance(data, Stream) or (isinstance(data, Batches) and facts.source is None):
@@ -109,25 +113,25 @@ def _data_and_model(training: Any, source: Source, path: Path | None) -> dict[st
             "give them as arrays or a DataFrame"
         )
     if isinstance(data, Batches):
-        rows = data_section(training, source, path)
+        rows = data_section(training, source)
         source.known["model"] = training.model
-        return {"data": rows, "model": _model(training, source, path)}
+        return {"data": rows, "model": _model(training, source)}
     check_made(training)
-    model = _model(training, source, path)
+    model = _model(training, source)
     source.known["model"] = training.model
     before = set(source.definitions)
     made = f"data = {source.of(data)}"
     return {"model": model, "data": "\n".join([*source.since(before), made])}
 
 
-def _model(training: Any, source: Source, path: Path | None) -> str:
+def _model(training: Any, source: Source) -> str:
     facts = training.facts
     spec, seed = facts.model, f"torch.manual_seed({facts.seed})"
     before = set(source.definitions)
     if isinstance(spec.net, nn.Module):
-        lines = [*_finished("model", spec.net, source, path), seed]
+        lines = [*_finished("model", spec.net, source), seed]
     else:
-        lines = [*_inside(spec, source, path, seed)]
+        lines = [*_inside(spec, source, seed)]
         lines.append(f"model = {source.call(spec.net, spec.arguments)}")
     if facts.was_lazy:
         first = names_of(training)[0]
@@ -141,12 +145,12 @@ def _model(training: Any, source: Source, path: Path | None) -> str:
     return "\n".join([*source.since(before), *lines])
 
 
-def _inside(spec: Model, source: Source, path: Path | None, seed: str) -> list[str]:
+def _inside(spec: Model, source: Source, seed: str) -> list[str]:
     """Networks that the model is made of, and the seed before what is drawn."""
     finished, made = [], []
     for name, part in spec.arguments.items():
         if isinstance(part, nn.Module):
-            finished += _finished(name, part, source, path)
+            finished += _finished(name, part, source)
         elif isinstance(part, Model):
             made.append(f"{name} = {source.call(part.net, part.arguments)}")
         else:
@@ -155,18 +159,13 @@ def _inside(spec: Model, source: Source, path: Path | None, seed: str) -> list[s
     return [*finished, seed, *made]
 
 
-def _finished(called: str, net: nn.Module, source: Source, path: Path | None) -> list[str]:
+def _finished(called: str, net: nn.Module, source: Source) -> list[str]:
     """A finished network with its initial weights."""
-    if path is None:
-        raise EjectError(
-            "the weights that a finished network starts from need a file; give eject a path"
-        )
     made = f"{called} = {source.of(net)}"
-    name = f"{path.stem}_start.pt" if called == "model" else f"{path.stem}_{called}.pt"
-    write_tensors(path.with_name(name), net.state_dict())
-    source.imports.add("from pathlib import Path")
-    read = f'{called}.load_state_dict(torch.load(Path(__file__).with_name("{name}")))'
-    return [made, read]
+    held = io.BytesIO()
+    torch.save(net.state_dict(), held)
+    file = file_beside(source, f"_{'start' if called == 'model' else called}.pt", held.getvalue())
+    return [made, f"{called}.load_state_dict(torch.load({file}))"]
 
 
 def _loss(training: Any, source: Source) -> str:

@@ -1,12 +1,11 @@
 """Objects → the source code that makes them again."""
 
-__all__ = ["Source", "arrays_beside"]
+__all__ = ["Source"]
 
 import ast
 import functools
 import importlib
 import inspect
-import io
 import math
 import symtable
 import sys
@@ -24,11 +23,15 @@ from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
 from manumatic.errors import EjectError
-from manumatic.files import write_whole
 
 
 class Source:
-    """Expressions, and the imports and definitions that they need.
+    """Expressions, and the imports, definitions and files that they need.
+
+    Parameters
+    ----------
+    path : path, optional
+        Of the script. Without one there can be no files beside it.
 
     Attributes
     ----------
@@ -38,9 +41,13 @@ class Source:
         Name → source of each class and function of the user's (or ours) in the order of need.
     known : dict
         Name → object that the script has made by then.
+    files : dict
+        Name → content of each file beside the script; written when the script is whole.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.files: dict[str, str | bytes] = {}
         self.imports: set[str] = set()
         self.definitions: dict[str, str] = {}
         self.known: dict[str, Any] = {}
@@ -223,13 +230,6 @@ class Source:
                 f"give its class and arguments, mm.Model({name}, ...), instead"
             )
         return self.call(type(value), given)
-
-
-def arrays_beside(path: Path, **arrays: Any) -> str:
-    """Write arrays into a file beside a script; its name."""
-    held = io.BytesIO()
-    np.savez_compressed(held, **arrays)
-    return write_whole(path.with_suffix(".npz"), held.getvalue()).name
 
 
 def _array(source: Source, value: np.ndarray) -> str:

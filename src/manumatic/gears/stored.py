@@ -4,7 +4,6 @@ __all__ = ["check_made", "cut_batches", "data_section", "in_one", "names_of"]
 
 import inspect
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ import torch
 from sklearn.base import clone
 
 from manumatic.errors import EjectError
-from manumatic.files import write_whole
-from manumatic.gears.source import Source, arrays_beside
+from manumatic.gears.beside import arrays_beside, file_beside
+from manumatic.gears.source import Source
 from manumatic.gears.stored_columns import apart, as_stored
 from manumatic.gears.stored_images import read_files
 from manumatic.parts.data import split_settings
@@ -37,7 +36,7 @@ def in_one(training: Any) -> bool:
     return len(data) == 1 and training.loop.accumulate == 1 and data.augment is None
 
 
-def data_section(training: Any, source: Source, path: Path | None) -> str:
+def data_section(training: Any, source: Source) -> str:
     """Code that leaves the tensors of training and validation rows under their names."""
     facts = training.facts
     names = names_of(training)
@@ -45,13 +44,11 @@ def data_section(training: Any, source: Source, path: Path | None) -> str:
     if _may_be_printed(training):
         target = names[0] if _is_itself(facts) else _literal(y)
         return f"{names[0]} = {_literal(X)}\n{names[1]} = {target}{_on(facts.device, names)}"
-    if path is None:
-        raise EjectError("these rows need a file beside the script; give eject a path")
     if training.loop.uses_validation and training.valid is not None and not _held_out(training):
         raise EjectError(
             "validation rows of your own are not written; give a share, mm.Data(validation=0.1)"
         )
-    lines = [_read(facts, source, path), *_targets(facts, source), TENSOR]
+    lines = [_read(facts, source), *_targets(facts, source), TENSOR]
     lines += _split(training, source)
     lines += _numbers(training, source, names)
     return "\n".join(line for line in lines if line) + _on(facts.device, names)
@@ -103,15 +100,15 @@ def _is_itself(facts: Any) -> bool:
     return bool(facts.task.kind == "reconstruction")
 
 
-def _read(facts: Any, source: Source, path: Path) -> str:
-    """Write the rows beside the script, and say how to read them."""
+def _read(facts: Any, source: Source) -> str:
+    """How the script reads the rows that are stored beside it."""
     rows = facts.source
-    source.imports |= {"from pathlib import Path", "import numpy as np"}
+    source.imports.add("import numpy as np")
     if isinstance(rows.X, Images):
-        return read_files(rows.X, _without_objects(rows.y), source, path)
+        return read_files(rows.X, _without_objects(rows.y), source)
     if isinstance(rows.X, pd.DataFrame):
         preprocess = facts.preparation.preprocess
-        return _csv(rows, preprocess, source, path, y=not _is_itself(facts))
+        return _csv(rows, preprocess, source, y=not _is_itself(facts))
     X = rows.X.astype(str) if rows.X.dtype == object else rows.X
     stored, read = {"X": X}, 'rows = stored["X"]'
     if not _is_itself(facts):
@@ -119,9 +116,8 @@ def _read(facts: Any, source: Source, path: Path) -> str:
         read = 'rows, target = stored["X"], stored["y"]'
     if rows.weight is not None:
         stored["weight"] = rows.weight
-    name = arrays_beside(path, **stored)
-    text = f'stored = np.load(Path(__file__).with_name("{name}"))\n'
-    return text + read + ('\nweights = stored["weight"]' if rows.weight is not None else "")
+        read += '\nweights = stored["weight"]'
+    return f"stored = {arrays_beside(source, **stored)}\n{read}"
 
 
 def _without_objects(y: np.ndarray) -> np.ndarray:
@@ -134,7 +130,7 @@ def _without_objects(y: np.ndarray) -> np.ndarray:
     return y.astype(str)
 
 
-def _csv(rows: Any, preprocess: Any, source: Source, path: Path, *, y: bool) -> str:
+def _csv(rows: Any, preprocess: Any, source: Source, *, y: bool) -> str:
     source.imports.add("import pandas as pd")
     values = rows.y.reshape(len(rows.y), -1) if y else np.empty((len(rows), 0))
     many = values.shape[1] > 1
@@ -143,14 +139,12 @@ def _csv(rows: Any, preprocess: Any, source: Source, path: Path, *, y: bool) -> 
     if rows.weight is not None:
         columns["weight"] = rows.weight
     _check_names(rows.X, columns)
-    table, lines_of_images = apart(rows.X, preprocess, source, path)
+    table, lines_of_images = apart(rows.X, preprocess, source)
     content = table.assign(**columns).to_csv(index=False)
     options = _reading(table)
     again = pd.read_csv(io.StringIO(content), **options)[list(table.columns)]
     _compare(table.reset_index(drop=True), again)
-    name = f"{path.stem}.csv"
-    write_whole(path.with_name(name), content)
-    place = f'Path(__file__).with_name("{name}")'
+    place = file_beside(source, ".csv", content)
     told = [f"{key}={source.of(value)}" for key, value in options.items()]
     lines = ["rows = pd.read_csv(", *(f"    {part}," for part in (place, *told)), ")"]
     if len(targets) == 1:

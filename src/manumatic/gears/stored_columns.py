@@ -5,7 +5,6 @@ The script reads no image formats: the pixels are stored in the size in which th
 
 __all__ = ["apart", "as_stored"]
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from manumatic.gears.source import Source, arrays_beside
+from manumatic.gears.beside import arrays_beside
+from manumatic.gears.source import Source
 from manumatic.parts.mixed import Pictures, Pixels
 
 READ = '''
@@ -25,9 +25,7 @@ def images(stored, numbers):
 '''
 
 
-def apart(
-    frame: pd.DataFrame, preprocess: Any, source: Source, path: Path
-) -> tuple[pd.DataFrame, list[str]]:
+def apart(frame: pd.DataFrame, preprocess: Any, source: Source) -> tuple[pd.DataFrame, list[str]]:
     """A table with a number in place of each image, and the lines that put the images back.
 
     Parameters
@@ -36,8 +34,6 @@ def apart(
     preprocess : transformer or None
         Fitted; the columns of its :class:`Pictures` hold images.
     source : Source
-    path : Path
-        Of the script.
     """
     stored: dict[str, Any] = {}
     numbers, lines = {}, []
@@ -50,13 +46,8 @@ def apart(
         lines.append(f'rows[{told}] = images(stored["{key}"], rows[{told}])')
     if not stored:
         return frame, []
-    name = arrays_beside(path, **stored)
-    source.imports |= {"from pathlib import Path", "import numpy as np"}
-    return frame.assign(**numbers), [
-        READ,
-        f'stored = np.load(Path(__file__).with_name("{name}"))',
-        *lines,
-    ]
+    opened = f"stored = {arrays_beside(source, **stored)}"
+    return frame.assign(**numbers), [READ, opened, *lines]
 
 
 def as_stored(preprocess: Any) -> Any:

@@ -12,7 +12,8 @@ import torch
 from sklearn.preprocessing import FunctionTransformer
 
 from manumatic.errors import EjectError
-from manumatic.gears.source import Source, arrays_beside
+from manumatic.gears.beside import arrays_beside
+from manumatic.gears.source import Source
 from manumatic.parts.data import Batches
 from manumatic.parts.images import Images
 from manumatic.parts.mapped import Mapped, sampled
@@ -61,21 +62,19 @@ def _described(data: Mapped, sample: torch.Tensor) -> Batches:
     return Batches(tensors, data.batch_size, data.shuffle, data.seed, augment=data.augment)
 
 
-def read_files(images: Images, y: np.ndarray, source: Source, path: Path) -> str:
-    """Write names and targets beside the script, and say how to read the pictures.
+def read_files(images: Images, y: np.ndarray, source: Source) -> str:
+    """How the script reads the pictures, whose names and targets are stored beside it.
 
     Parameters
     ----------
     images : Images
     y : ndarray (n, ...)
     source : Source
-    path : Path
-        Of the script.
     """
     files = [os.path.abspath(file) for file in images.paths]
     folder = os.path.commonpath([os.path.dirname(file) for file in files])
     names = np.array([Path(os.path.relpath(file, folder)).as_posix() for file in files])
-    beside = arrays_beside(path, names=names, y=y)
+    arrays = arrays_beside(source, names=names, y=y)
     before = set(source.definitions)
     call = f'{source.of(decoded)}(image, {images.shape[2:]}, "{images.mode}")'
     source.imports.add("from PIL import Image")
@@ -85,7 +84,7 @@ def read(file):
         return {call}
 
 
-with np.load(Path(__file__).with_name("{beside}")) as stored:
+with {arrays} as stored:
     names, target = stored["names"], stored["y"]
 folder = Path({folder!r})
 rows = np.stack([read(folder / name) for name in names])"""

@@ -1,6 +1,14 @@
 """What automatic decides for the table net: its size, how long it learns, and its optimizer."""
 
-__all__ = ["choose_net", "is_table", "mixed_optimizer", "steps_of", "table_optimizer"]
+__all__ = [
+    "FEW",
+    "choose_net",
+    "is_table",
+    "mixed_optimizer",
+    "steps_of",
+    "table_loop",
+    "table_optimizer",
+]
 
 import math
 from typing import Any
@@ -11,12 +19,14 @@ from manumatic.gears.pictures import sized_picture_net
 from manumatic.logbook import Logbook
 from manumatic.nets.mixed import MixedNet
 from manumatic.nets.table import TableNet
-from manumatic.parts.components import Model, Optimizer
+from manumatic.parts.components import Loop, Model, Optimizer
 from manumatic.parts.finetune import FineTune, resolve_fine_tuning
 from manumatic.parts.model import resolve_model
 from manumatic.task import Task
 
-FEW = 1000  # rows, below which sixteen bins a column are learned by heart
+FEW = 500  # rows, below which a wide net learns them by heart, and each is missed in training
+COARSE = 1000  # rows, below which sixteen bins a column are learned by heart
+EPOCHS = 50  # over few rows
 READERS = 1e-2  # learning rate of what reads texts and images
 WIDE = 1000  # readings of a row, above which eight members cost more than they give
 
@@ -45,26 +55,28 @@ def choose_net(spec: Model, task: Task, data: Any, device: torch.device, logbook
 def _sized(spec: Model, task: Task, n_rows: int, device: torch.device, logbook: Logbook) -> Model:
     """The table net with the sizes that its user left open.
 
-    Measured on nine small and middling tables, and on six small ones for the bins (docs/table.md):
-    eight members of width 128 beat one net of width 256 at the same cost; on fewer than a thousand
-    rows coarse bins beat fine ones.
+    Measured on nine small and middling tables, and on small ones for width and bins
+    (docs/table.md): eight members of width 128 beat one net of width 256 at the same cost; on few
+    rows narrow nets beat wide ones, and coarse bins fine ones.
     """
     numbers = len(task.numeric) if task.numeric is not None else task.in_shape[0]
     readings = _width(task) + 7 * numbers
     members, why = 8, "about what one net twice as wide would cost"
+    if n_rows < FEW:
+        why = f"{n_rows} training rows are soon learned by heart"
     if device.type != "cpu":
         members, why = 16, f"on {device.type} they are computed side by side"
     elif readings > WIDE:
         members, why = max(2, 8 * WIDE // readings), f"{readings} readings a row are many"
-    chosen = {"members": members, "hidden": 128 if device.type == "cpu" else 256}
-    chosen["bins"] = 4 if n_rows < FEW else 16
-    given = {name: value for name, value in chosen.items() if name not in spec.arguments}
-    if "members" in given:
-        told = f"{members} members of {chosen['hidden']} units share one net"
-        logbook.note("model", told, why)
-    if "bins" in given:
-        logbook.note("model", f"{chosen['bins']} bins a number", f"{n_rows} training rows")
-    return Model(spec.net, **(given | spec.arguments))
+    wide = 128 if device.type == "cpu" else 256
+    chosen = {"members": members, "hidden": 32 if n_rows < FEW else wide}
+    chosen["bins"] = 4 if n_rows < COARSE else 16
+    taken = chosen | spec.arguments
+    if "members" not in spec.arguments:
+        logbook.note("model", f"{members} members of {taken['hidden']} units share one net", why)
+    if "bins" not in spec.arguments:
+        logbook.note("model", f"{taken['bins']} bins a number", f"{n_rows} training rows")
+    return Model(spec.net, **taken)
 
 
 def _width(task: Task) -> int:
@@ -77,8 +89,15 @@ def _width(task: Task) -> int:
 
 def steps_of(n_rows: int) -> int:
     """Steps of the optimizer in which the table net learns what so many rows can teach it."""
-    sizes = ((FEW, 600), (8_000, 1500))
+    sizes = ((COARSE, 600), (8_000, 1500))
     return next((steps for limit, steps in sizes if n_rows <= limit), 2000)
+
+
+def table_loop(n_rows: int, logbook: Logbook) -> Loop:
+    """All of few rows train, to the end: the rate falls to 0, and the last weights are the best."""
+    why = f"{n_rows} rows: a tenth of them is worth more as training rows"
+    logbook.note("loop", f"{EPOCHS} epochs, none held out", why)
+    return Loop(EPOCHS)
 
 
 def table_optimizer(
