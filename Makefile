@@ -12,10 +12,10 @@ demo: .venv/core        ## compare scikit-learn and PyTorch on bundled data, and
 	@echo "The report is $(CURDIR)/demo/report.html"
 
 test: .venv/dev         ## the quick tests, the examples in the docstrings among them
-	$(BIN)/pytest -q -n auto
+	$(BIN)/pytest -q -n auto --dist worksteal
 
 slow: .venv/dev         ## the tests that take longer
-	$(BIN)/pytest -q -n auto -m "slow and not gpu"
+	$(BIN)/pytest -q -n auto --dist worksteal -m "slow and not gpu"
 
 check: .venv/dev        ## format, lint, types, layers, budgets and words
 	$(BIN)/ruff format --check

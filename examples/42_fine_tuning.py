@@ -40,21 +40,19 @@ X, X_test = (np.frombuffer(f, np.uint8, offset=16).reshape(-1, 28, 28) for f in 
 y, y_test = (np.frombuffer(f, np.uint8, offset=8) for f in files[2:])
 X_test, y_test = X_test[-2000:], y_test[-2000:]  # not those by which the settings were chosen
 data = mm.Data(batch_size=32, preprocess=FunctionTransformer(photos))
-tuned = mm.Classifier(
-    mm.FineTune(encoder, thaw={1: "*"}),  # the head alone for one epoch, then all of it
-    data=data,
-    optimizer=mm.Optimizer("auto", lr=1e-3),
-    loop=mm.Loop(epochs=8),
-    random_state=0,
-)
+model = mm.FineTune(encoder, thaw={1: "*"})  # the head alone for one epoch, then all of it
+optimizer, loop = mm.Optimizer("auto", lr=1e-3), mm.Loop(epochs=8)
+tuned = mm.Classifier(model, data=data, optimizer=optimizer, loop=loop, random_state=0)
 frozen = mm.Embedder(encoder(), preprocess=data.preprocess)
 frozen = make_pipeline(frozen, StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+figure, ax = plt.subplots(layout="constrained")
 for place, name, way in ((0, "frozen", frozen), (0.4, "fine-tuned", tuned)):
     right = way.fit(X[:800], y[:800]).predict(X_test) == y_test
     print(f"{name:<12}{right.mean():.3f} of 2000 test pictures after 800")
     shares = [right[y_test == label].mean() for label in range(10)]
-    plt.bar(np.arange(10) + place, shares, 0.4, label=f"{name}: {right.mean():.1%} right")
+    ax.bar(np.arange(10) + place, shares, 0.4, label=f"{name}: {right.mean():.1%} right")
 print(tuned.logbook_)
-plt.xticks(np.arange(10) + 0.2, NAMES, rotation=45)
-plt.legend()
-plt.savefig("fine_tuning.png")
+ax.set_xticks(np.arange(10) + 0.2, NAMES, rotation=45)
+ax.set_ylabel("share of its test pictures that is recognised")
+figure.legend(loc="outside upper center", ncols=2)
+figure.savefig("fine_tuning.png")

@@ -40,10 +40,11 @@ where = "mmmmm;mmmmm;mmmmm;01234;56789"
 figure, axes = plt.subplot_mosaic(where, figsize=(7, 9), layout="constrained")
 places = TSNE(init="pca", random_state=0).fit_transform(codes)
 axes["m"].scatter(*places.T, c=found, cmap="tab10", s=6)
-axes["m"].set(xticks=[], yticks=[], title="codes, coloured by cluster; below, the centres decoded")
+axes["m"].set_title("codes, coloured by cluster; below, the centres decoded")
+axes["m"].set_axis_off()
 for cluster in range(10):
     axes[str(cluster)].imshow(centres[cluster], cmap="gray_r")
     axes[str(cluster)].set(xticks=[], yticks=[])
     for edge in axes[str(cluster)].spines.values():
-        edge.set(color=plt.get_cmap("tab10")(cluster), linewidth=3)
+        edge.set(visible=True, color=plt.get_cmap("tab10")(cluster), linewidth=3)
 figure.savefig("autoencoder_clusters.png")

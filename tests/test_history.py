@@ -1,8 +1,9 @@
-"""The rows of a history: slices, conditions, curves, frames."""
+"""The rows of a history: slices, conditions, curves, frames; how rows look in a notebook."""
 
 import pytest
 
 from manumatic.history import History, Record
+from manumatic.logbook import Logbook
 
 ROWS = History(
     Record(epoch, epoch + 1, part, "loss", 1.0 / (epoch + 1))
@@ -29,3 +30,16 @@ def test_the_frame_is_tidy():
     assert list(frame.columns) == ["epoch", "step", "part", "name", "value"]
     wide = frame.pivot(index="epoch", columns="part", values="value")
     assert wide.loc[3].to_dict() == {"train": 0.25, "valid": 0.25}
+
+
+def test_a_notebook_shows_a_short_table_of_a_long_history():
+    shown = History([*ROWS] * 200)._repr_html_()
+    assert shown.count("<tr") < 100
+    assert "<th>value</th>" in shown
+
+
+def test_a_notebook_shows_every_reason_of_a_logbook_whole():
+    book, why = Logbook(), "because " * 20
+    book.note("data", "scaled <b>", why)
+    assert why.strip() in book._repr_html_()
+    assert "scaled &lt;b&gt;" in book._repr_html_()

@@ -7,12 +7,10 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from test_architecture import FILES, PACKAGE, TREES
 
 import manumatic as mm
 
-PACKAGE = Path(mm.__file__).parent
-FILES = sorted(PACKAGE.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 MODULES = [path for path in FILES if path.name != "__init__.py"]
 
 PUBLIC = [name for name in mm.__all__ if name != "__version__"]

@@ -77,3 +77,6 @@ class History(list[Record]):
         import pandas as pd
 
         return pd.DataFrame(list(self), columns=list(Record._fields))
+
+    def _repr_html_(self) -> str:
+        return str(self.frame._repr_html_())

@@ -39,6 +39,12 @@ class Logbook(list[Entry]):
 
         return pd.DataFrame(list(self), columns=list(Entry._fields))
 
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        with pd.option_context("display.max_colwidth", None):  # a reason is not cut
+            return str(self.frame.to_html(index=False))
+
     def __str__(self) -> str:
         if not self:
             return "(empty)"

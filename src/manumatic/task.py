@@ -4,14 +4,18 @@ __all__ = ["Task", "itself", "read_target"]
 
 import math
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import infer_dtype
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from manumatic.errors import DataError
+
+NO_NUMBERS = (str, bytes, date, timedelta, np.datetime64, np.timedelta64)
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,15 @@ def read_target(y: Any, *, classification: bool, classes: Any = None) -> tuple[T
     Raises
     ------
     DataError
-        One class only.
+        One class only, labels of several types, a value that is missing, not finite or no number.
     ValueError
-        scikit-learn's own words for a target that is missing, not finite or of the wrong kind.
+        scikit-learn's own words for a target that is missing or of the wrong kind.
     """
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
+    if hasattr(y, "detach"):
+        y = y.detach().cpu()
+        y = y.flatten() if y.shape[1:] == (1,) else y  # how PyTorch writes one target
     return _labels(y, classes) if classification else _numbers(y)
 
 
@@ -118,10 +125,22 @@ def itself(rows: Any) -> tuple[Task, np.ndarray]:
 
 
 def _numbers(y: Any) -> tuple[Task, np.ndarray]:
+    given = np.asarray(y)
+    for value in given.flat if given.dtype.kind in "OUSTmM" else ():
+        if isinstance(value, NO_NUMBERS):
+            raise DataError(
+                f"y holds {str(value)!r}, which is no number: a Regressor learns numbers "
+                "(y.astype(float) reads them from text), a Classifier labels"
+            )
     values = check_array(
-        y, ensure_2d=False, allow_nd=False, dtype="numeric", input_name="y", ensure_min_samples=1
+        y, ensure_2d=False, dtype="numeric", ensure_all_finite=False, input_name="y"
     )
     values = values.astype(np.float64, copy=False)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        value, row = values[bad][0], int(np.argwhere(bad)[0, 0])
+        told = "NaN" if np.isnan(value) else "infinity"
+        raise DataError(f"Input y contains {told}: row {row} is {value}; leave such rows out")
     largest = np.abs(values).max()
     if largest > np.finfo(np.float32).max:
         raise DataError(
@@ -136,10 +155,17 @@ def _numbers(y: Any) -> tuple[Task, np.ndarray]:
 
 def _labels(y: Any, known: Any) -> tuple[Task, np.ndarray]:
     if _is_list_of_rows(y):
+        if len({len(row) for row in y}) > 1 or isinstance(y[0], set):
+            raise DataError(
+                f"y holds several labels a row, such as {y[0]}; "
+                "sklearn.preprocessing.MultiLabelBinarizer().fit_transform(y) makes a column of 0 "
+                "and 1 of each label"
+            )
         y = np.asarray([np.asarray(row) for row in y])  # multilabel as a list of rows
     missing = _missing_label(y)
     if missing is not None:
         raise DataError(f"Input y contains NaN: row {missing} has no label; leave such rows out")
+    y = _of_one_type(y)
     kind = type_of_target(y, input_name="y", raise_unknown=True)
     check_classification_targets(y)
     if kind == "multilabel-indicator":
@@ -175,8 +201,26 @@ def _labels(y: Any, known: Any) -> tuple[Task, np.ndarray]:
 def _missing_label(y: Any) -> int | None:
     """The first row without a label."""
     missing = np.asarray(pd.isna(y))
-    return int(missing.argmax()) if missing.ndim == 1 and missing.any() else None
+    return int(np.argwhere(missing)[0, 0]) if missing.ndim and missing.any() else None
+
+
+def _of_one_type(y: Any) -> Any:
+    """Labels in an array of objects as what they are: numbers, booleans or text, and not several.
+
+    scikit-learn looks at the first of them only.
+    """
+    labels = np.asarray(y)
+    if labels.dtype != object or labels.ndim != 1 or infer_dtype(labels) in ("string", "bytes"):
+        return y
+    plain = pd.Series(labels).infer_objects().to_numpy()
+    if plain.dtype == object:
+        types = sorted({type(label).__name__ for label in labels})
+        raise DataError(
+            f"y holds labels of the type {' and '.join(types)}, such as {labels[0]!r}; "
+            "make all of them numbers or all text: [str(label) for label in y]"
+        )
+    return plain
 
 
 def _is_list_of_rows(y: Any) -> bool:
-    return isinstance(y, list) and len(y) > 0 and isinstance(y[0], list | np.ndarray)
+    return isinstance(y, list) and len(y) > 0 and isinstance(y[0], list | set | np.ndarray)

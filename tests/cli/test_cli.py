@@ -120,6 +120,9 @@ def test_a_network_of_the_user_takes_part(flats, capsys):
     )
     assert "no such Python file 'gone.py'" in fails(capsys, [*common, "gone.py:Net"], 2)
     assert "takes FILE.py:NAME" in fails(capsys, [*common, "nets.py"], 2)
+    Path("off.py").write_text("import no_such_package\n")
+    said = fails(capsys, [*common, "off.py:Net"], 2)
+    assert said.endswith("off.py cannot be imported: No module named 'no_such_package'")
 
 
 def test_csv_comes_from_stdin(flats, capsys, monkeypatch):
@@ -169,6 +172,10 @@ def test_without_a_file_the_bundled_data_are_compared(tmp_path):
             "no column 'cty' in flats.csv. Did you mean",
         ),
         (["flats.csv", "-t", "rent", "--models", "Lasso"], "no model 'Lasso'."),
+        (["flats.csv", "-t", "rent", "--folds", "1"], "--folds takes 2 or more and"),
+        (["flats.csv", "-t", "rent", "--time-limit", "0"], "--time-limit takes seconds, more"),
+        (["flats.csv", "-t", "rent", "-o", "."], "--out takes a folder of its own; --force"),
+        (["flats.csv", "-t", "rent", "--metric", "foo"], "no metric 'foo'. Some are rmse, mae,"),
     ],
 )
 def test_usage(flats, capsys, arguments, line):
@@ -222,6 +229,7 @@ def test_unusable_data(flats, capsys, text, line):
     ("name", "raw", "message"),
     [
         ("bad.csv", bytes(range(256)) * 4, "bad.csv is not text"),
+        ("bad.xlsx", b"PK", "bad.xlsx is a spreadsheet; save it as CSV"),
         ("bad.json", b'{"a": 1', "bad.json is no table in JSON"),
         ("bad.json", b"[]", "bad.json holds no rows"),
         ("bad.jsonl", b'{"a": 1}\n{"a"', "bad.jsonl is no table in JSON"),
@@ -270,6 +278,14 @@ def test_numbers_with_decimal_commas(flats):
     assert "numbers have decimal commas" not in notes
 
 
+def test_thousands_points_leave_dates_alone(flats):
+    frame, _ = read("day;price;count;x\n01.02.2024;1.234,50;1.234;1,5\n13.02.2024;985,00;985;2,5\n")
+    assert frame["day"].tolist() == ["01.02.2024", "13.02.2024"]
+    assert frame["price"].tolist() == [1234.5, 985]
+    assert frame["count"].tolist() == [1234, 985]
+    assert frame["x"].tolist() == [1.5, 2.5]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
 def test_encodings(flats, encoding):
     frame, notes = read("stadt,größe\nKöln,70\n", encoding=encoding)
@@ -277,6 +293,28 @@ def test_encodings(flats, encoding):
     assert notes == (
         ["table.csv is not UTF-8 (byte 8); read as Latin-1"] if encoding == "latin-1" else []
     )
+
+
+def test_thousands_currencies_and_percent_are_numbers(flats):
+    frame, notes = read('x,y,z,day\n"1,234.50",$12,5%,"1,2"\n"-7,000",€3.5,,"3,4"\n,$1,12.5 %,\n')
+    assert frame["x"].dropna().tolist() == [1234.5, -7000]
+    assert frame["y"].tolist() == [12, 3.5, 1]
+    assert frame["z"].dropna().tolist() == [5, 12.5]
+    assert frame["day"].dropna().tolist() == ["1,2", "3,4"]
+    assert notes == ["read as numbers, without thousands signs and units: x, y, z"]
+
+
+def test_ids_and_words_are_no_numbers(flats):
+    frame, notes = read('a,b,c\n"1,234",0x1,1-2\n"n/a, none",0x2,2-3\n')
+    assert frame.map(lambda cell: isinstance(cell, str)).all(axis=None)
+    assert notes == []
+
+
+def test_a_target_of_words_that_hardly_repeat_is_refused(flats, capsys):
+    flats.assign(rent=[f"about {number}" for number in flats["rent"]]).to_csv("t.csv", index=False)
+    said = fails(capsys, ["compare", "t.csv", "-t", "rent"], 3)
+    assert said.startswith("the target 'rent' holds 60 different words in 60 rows ('about ")
+    assert said.endswith("too many to be labels; are they numbers that need cleaning?")
 
 
 def test_a_counting_column_without_a_name_is_left_out(flats):
@@ -372,6 +410,18 @@ def test_eject_writes_a_script_and_does_not_overwrite_it(flats, capsys):
     compile(script, "train.py", "exec")
     assert "import manumatic" not in script
     assert fails(capsys, ["eject", "flats.csv", "-t", "rent"], 2).startswith("train.py exists")
+
+
+def test_eject_never_writes_over_the_data(flats, capsys):
+    """The rows go into a file named like the script; train.csv may be the user's own."""
+    data = Path("flats.csv").rename("train.csv").read_bytes()
+    command = ["eject", "train.csv", "-t", "rent", "--model", "linear", "--epochs", "3"]
+    said = fails(capsys, command, 2)
+    assert said.startswith("train.csv exists, and train.py would write its rows over it")
+    assert Path("train.csv").read_bytes() == data
+    assert not Path("train.py").exists()
+    assert main([*command, "-o", "net.py", "-q"]) == 0
+    assert main([*command, "-o", "net.py", "-q", "--force"]) == 0  # its own net.csv
 
 
 def test_explain_explains(capsys):

@@ -26,7 +26,10 @@ from manumatic.deliver.runtime import Runtime
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """flats.csv with words, holes and dates, and flats.mm that was fitted on it."""
+    """flats.csv with words, holes and dates, and flats.mm that was fitted on it.
+
+    plain.csv has no dates: a graph that reads them takes seconds to write.
+    """
     folder = tmp_path_factory.mktemp("flats")
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
@@ -38,6 +41,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     frame["state"] = np.where(frame["size"].fillna(90) > 90, "dear", "fair")
     frame.to_csv(folder / "flats.csv", index=False)
+    frame.drop(columns="built").to_csv(folder / "plain.csv", index=False)
     command = ["fit", str(folder / "flats.csv"), "-t", "state", "-o", str(folder / "flats.mm")]
     assert main([*command, "-q", "--model", "linear", "--epochs", "3"]) == 0
     return folder
@@ -45,9 +49,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def here(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy of both files in an empty current directory."""
+    """A copy of the files in an empty current directory."""
     monkeypatch.chdir(tmp_path)
-    for name in ("flats.csv", "flats.mm"):
+    for name in ("flats.csv", "plain.csv", "flats.mm"):
         shutil.copy(home / name, tmp_path / name)
 
 
@@ -74,7 +78,7 @@ def test_fit_writes_a_bundle_that_knows_the_columns(home: Path) -> None:
 
 
 def test_fit_says_what_was_decided_and_overwrites_only_when_told(capsys: Any) -> None:
-    command = ["fit", "flats.csv", "-t", "state", "-o", "flats.mm"]
+    command = ["fit", "plain.csv", "-t", "state", "-o", "flats.mm"]
     assert fails(capsys, command, 2) == "flats.mm exists; --force overwrites it"
     before = Path("flats.mm").read_bytes()
     assert main([*command, "--force", "--model", "linear", "--epochs", "2"]) == 0
@@ -91,6 +95,40 @@ def test_fit_needs_a_target_and_a_table(capsys: Any) -> None:
     Path("one.csv").write_text("a,state\n1,x\n2,x\n")
     assert "in every row" in fails(capsys, ["fit", "one.csv", "-t", "state"], 3)
     assert not Path("model.mm").exists()
+
+
+def test_ctrl_c_saves_what_is_finished(capsys: Any) -> None:
+    Path("nets.py").write_text(
+        "from torch import nn\n\n\nclass Tiny(nn.Linear):\n    steps = 0\n\n"
+        "    def __init__(self, in_features, out_features):\n"
+        "        super().__init__(in_features, out_features)\n\n"
+        "    def forward(self, X):\n        if self.training:\n            Tiny.steps += 1\n"
+        "            if Tiny.steps == 20:\n                raise KeyboardInterrupt\n"
+        "        return super().forward(X)\n"
+    )
+    own = ["--net", "nets.py:Tiny", "--epochs", "200"]
+    assert main(["fit", "plain.csv", "-t", "state", *own, "-o", "tiny.mm"]) == 130
+    out, err = capsys.readouterr()
+    assert out == "tiny.mm\n"
+    assert "interrupted; saved as it was then" in err.splitlines()
+    assert len(Runtime("tiny.mm").predict([{"size": 50.0, "city": "Ulm"}])) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["fit", "flats.csv", "-t", "state", "-o", "new.mm"],
+        ["tune", "flats.csv", "-t", "state", "--save", "new.mm"],
+        ["compare", "flats.csv", "-t", "state", "--save", "new.mm"],
+    ],
+)
+def test_a_missing_package_is_told_before_the_training(
+    capsys: Any, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "skops", None)
+    assert main(command) == 1
+    said = 'error: this needs skops: pip install "manumatic[deliver]"\n'
+    assert capsys.readouterr() == ("", said)
 
 
 # --- predict -------------------------------------------------------------------------------------
@@ -113,6 +151,9 @@ def test_predict_as_json_and_into_a_file(capsys: Any) -> None:
     assert main(["predict", "flats.mm", "flats.csv", "-o", "out.csv"]) == 0
     assert capsys.readouterr().out == "out.csv\n"
     assert pd.read_csv("out.csv")["label"].tolist() == found["label"]
+    again = ["predict", "flats.mm", "flats.csv", "-o", "out.csv"]
+    assert fails(capsys, again, 2) == "out.csv exists; --force overwrites it"
+    assert main([*again, "--force"]) == 0
 
 
 def test_predict_says_what_is_wrong(capsys: Any) -> None:
@@ -124,6 +165,24 @@ def test_predict_says_what_is_wrong(capsys: Any) -> None:
     assert "'size'" in fails(capsys, ["predict", "flats.mm", "bad.csv"], 3)
     Path("flats.mm").write_bytes(Path("flats.mm").read_bytes()[:-9])
     assert "damaged" in fails(capsys, ["predict", "flats.mm", "flats.csv"], 3)
+
+
+# --- info ----------------------------------------------------------------------------------------
+
+
+def test_info_says_what_a_bundle_takes_and_gives(capsys: Any) -> None:
+    assert main(["info", "flats.mm"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["bundle", "flats.mm", f"({Runtime('flats.mm').version[:12]})"]
+    assert "model    Classifier" in lines
+    assert "answers  label: dear, fair; probability" in lines
+    assert "  city   word: Bonn, Kiel, Ulm; may be missing" in lines
+    assert "  built  date: 1970-03-01 to 2002-06-21; may be missing" in lines
+    assert main(["info", "flats.mm", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [column["name"] for column in facts["columns"]] == ["size", "city", "built"]
+    assert facts["about"]["estimator"] == "Classifier"
+    assert "no bundle" in fails(capsys, ["info", "flats.csv"], 3)
 
 
 # --- export --------------------------------------------------------------------------------------
@@ -139,6 +198,22 @@ def test_export_compares_and_overwrites_only_when_told(capsys: Any) -> None:
     again = ["export", "flats.mm", "flats.onnx"]
     assert fails(capsys, again, 2) == "flats.onnx exists; --force overwrites it"
     assert "the ending must be one of" in fails(capsys, ["export", "flats.mm", "flats.exe"], 2)
+
+
+def test_export_of_a_network_of_the_user(capsys: Any) -> None:
+    Path("nets.py").write_text(
+        "from torch import nn\n\n\nclass Tiny(nn.Linear):\n"
+        "    def __init__(self, in_features, out_features):\n"
+        "        super().__init__(in_features, out_features)\n"
+    )
+    own = ["--net", "nets.py:Tiny"]
+    pd.read_csv("flats.csv")[["size", "state"]].to_csv("sizes.csv", index=False)
+    command = ["fit", "sizes.csv", "-t", "state", *own, "--epochs", "2", "-o", "tiny.mm", "-q"]
+    assert main(command) == 0
+    capsys.readouterr()
+    assert "needs Tiny" in fails(capsys, ["export", "tiny.mm", "tiny.onnx"], 3)
+    assert main(["export", "tiny.mm", "tiny.onnx", *own]) == 0
+    assert Path("tiny.onnx").is_file()
 
 
 @pytest.mark.parametrize("kind", ["docker", "flask", "fastapi"])
@@ -208,11 +283,21 @@ def test_serve_says_what_is_wrong(capsys: Any) -> None:
     assert "no bundle" in fails(capsys, ["serve", "flats.mm"], 3)
     assert "No such file" in fails(capsys, ["serve", "gone.mm"], 2)
     assert "No such file" in fails(capsys, ["serve", "flats.mm", "--token-file", "gone"], 2)
+    for port in ("0", "99999"):
+        said = fails(capsys, ["serve", "flats.mm", "--port", port], 2)
+        assert said == f"--port takes a number from 1 to 65535; got {port}"
+
+
+def test_a_port_that_is_taken_is_no_fault_of_the_data(capsys: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = fails(capsys, ["serve", "flats.mm", "--port", port], 2)
+    assert said == f"127.0.0.1:{port} cannot be listened on; --port or --host takes another"
 
 
 # --- compare --save ------------------------------------------------------------------------------
 
-COMPARE = ["compare", "flats.csv", "-t", "state", "--folds", "2", "--models", "LogisticRegression"]
+COMPARE = ["compare", "plain.csv", "-t", "state", "--folds", "2", "--models", "LogisticRegression"]
 
 
 def test_compare_saves_its_best_model(capsys: Any) -> None:
@@ -221,9 +306,9 @@ def test_compare_saves_its_best_model(capsys: Any) -> None:
     assert "gear:" in out
     assert "fit   LogisticRegression on all 60 rows" in err
     assert "tier 1: serves with onnxruntime alone" in err
-    frame = pd.read_csv("flats.csv")
-    said = Runtime("best.mm").predict(frame[["size", "city", "built"]])
-    assert np.array_equal(said, load("best.mm").predict(frame[["size", "city", "built"]]))
+    frame = pd.read_csv("plain.csv")
+    said = Runtime("best.mm").predict(frame[["size", "city"]])
+    assert np.array_equal(said, load("best.mm").predict(frame[["size", "city"]]))
     assert (said == frame["state"]).mean() > 0.8
 
 

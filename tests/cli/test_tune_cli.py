@@ -68,7 +68,8 @@ def test_a_storage_is_gone_on_with_and_json_is_one_document(flats, capsys):
 
 def test_exit_codes(flats, capsys):
     assert "Add --target NAME" in fails(capsys, ["tune", "flats.csv"], 2)
-    assert "is no scorer" in fails(capsys, [*TUNE, "--scoring", "exactness"], 2)
+    assert "no metric 'exactness'. Some" in fails(capsys, [*TUNE, "--scoring", "exactness"], 2)
+    assert fails(capsys, [*TUNE, "--cv", "1"], 2) == "--cv takes 2 folds or more; got 1"
     main([*TUNE, "--trials", "1", "--storage", "study.log"])
     capsys.readouterr()
     other = ["tune", "flats.csv", "-t", "rent", "--trials", "1", "--storage", "study.log"]

@@ -315,6 +315,11 @@ def test_ctrl_c_keeps_what_is_finished(numbers):
     assert "interrupted; no turn for interrupted, after" in str(result)
 
 
+def test_a_time_limit_below_zero_is_refused(numbers):
+    with pytest.raises(ComponentError, match="seconds, 0 or more, or None; got -3"):
+        compare(*numbers, models=FAST, time_limit=-3)
+
+
 def test_the_time_limit_names_who_had_no_turn(numbers):
     result = compare(*numbers, models=FAST, time_limit=0)
     assert result.rows == []

@@ -79,7 +79,9 @@ def test_rows_are_judged_against_the_best():
 def test_noise_is_a_job_for_neither_gear():
     found = verdict(dummy(5), row("Ridge", 5 - 0.01 * NOISE), net("mlp-net", 5 + NOISE[::-1]))
     assert (found.gear, found.model, found.rule) == ("neither", "Dummy", "noise")
-    assert found.sentences[0] == "Nothing beats guessing: RMSE 5.00 ± 0.23 (Dummy)."
+    assert (
+        found.sentences[0] == "Nothing beats guessing by more than noise: RMSE 5.00 ± 0.23 (Dummy)."
+    )
     assert str(found).startswith("gear: NEITHER  [noise]\n      Nothing beats guessing")
     assert str(found).endswith(AID)
 

@@ -1,6 +1,8 @@
 """Every covered class as an ONNX graph, compared in a live session of onnxruntime."""
 
+import functools
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -41,6 +43,17 @@ def fitted_on(case: Case, kind: str) -> tuple[object, object]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's, of solvers that stop early
         return clone(case.estimator).fit(X, y), held
+
+
+@pytest.fixture(autouse=True, scope="module")
+def signatures_are_read_once() -> Iterator[None]:
+    """onnxscript parses the source of its 500 functions again for each graph: half a second."""
+    from onnxscript.values import TracedOnnxFunction
+
+    with pytest.MonkeyPatch.context() as patch:
+        once = functools.cache(TracedOnnxFunction.function_ir.fget)
+        patch.setattr(TracedOnnxFunction, "function_ir", property(once))
+        yield
 
 
 def session_of(module: Converted) -> Session:

@@ -1,12 +1,14 @@
 """What tests of the server share: rows, a pipeline, a server in a thread or a process, a client."""
 
 import contextlib
+import functools
 import http.client
 import json
 import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+import manumatic as mm
 from manumatic.deliver.serve.app import make_app
 from manumatic.deliver.serve.gate import Limits
 from manumatic.deliver.serve.server import make_config
@@ -46,6 +49,19 @@ def pipeline(**options: Any) -> Any:
         (numbers, ["size", "rooms"]), (OneHotEncoder(handle_unknown="ignore"), ["city"])
     )
     return make_pipeline(columns, LogisticRegression(**options)).fit(FLATS, DEAR)
+
+
+@functools.cache
+def _bundle(**options: Any) -> bytes:
+    """Once a process: the graph of one takes seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        return mm.save(pipeline(**options), Path(folder) / "flats.mm", FLATS).path.read_bytes()
+
+
+def save_flats(path: Path, **options: Any) -> Path:
+    """What ``mm.save`` writes of the pipeline."""
+    path.write_bytes(_bundle(**options))
+    return path
 
 
 def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from serving import DEAR, FLATS, ask, free_port, pipeline, rows_of
+from serving import DEAR, FLATS, ask, free_port, rows_of, save_flats
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -25,8 +25,8 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 import manumatic as mm
 from manumatic.deliver.containers import write_docker, write_fastapi, write_flask
-from manumatic.deliver.load import load
 from manumatic.deliver.runtime import Runtime
+from manumatic.deliver.save import Saved
 from manumatic.deliver.wheel import make_wheel, pins
 from manumatic.errors import ComponentError, DataError
 
@@ -50,7 +50,14 @@ sys.meta_path.insert(0, Guard())
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mm.save(pipeline(), tmp_path_factory.mktemp("bundle") / "flats.mm", FLATS).path
+    return save_flats(tmp_path_factory.mktemp("bundle") / "flats.mm")
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    """The bundle of a model of arrays: a folder."""
+    X = np.arange(24.0).reshape(12, 2)
+    return mm.save(Ridge().fit(X, range(12)), f"{tmp_path_factory.mktemp('numbers')}/n.mm/", X)
 
 
 @pytest.fixture(scope="module")
@@ -303,20 +310,20 @@ def test_a_hostile_name_changes_nothing(tmp_path: Path, folders: dict[str, Path]
         assert Runtime(found / "model.mm").predict([row])[0] in (bad, "x")
 
 
-def test_the_bundle_is_the_same_also_from_a_folder(bundle: Path, tmp_path: Path) -> None:
+def test_the_bundle_is_the_same_also_from_a_folder(
+    bundle: Path, numbers: Saved, tmp_path: Path
+) -> None:
     write_flask(bundle, tmp_path / "one")
     assert (tmp_path / "one" / "model.mm").read_bytes() == bundle.read_bytes()
-    saved = mm.save(load(bundle), f"{tmp_path}/folder.mm/", FLATS)
-    write_flask(saved.path, tmp_path / "two")
-    assert Runtime(tmp_path / "two" / "model.mm").bundle.digest == saved.digest
+    assert numbers.path.is_dir()
+    write_flask(numbers.path, tmp_path / "two")
+    assert Runtime(tmp_path / "two" / "model.mm").bundle.digest == numbers.digest
 
 
-def test_a_model_of_arrays(tmp_path: Path) -> None:
-    numbers = np.arange(24.0).reshape(12, 2)
-    saved = mm.save(Ridge().fit(numbers, range(12)), tmp_path / "n.mm", numbers)
-    found = write_fastapi(saved.path, tmp_path / "app")
+def test_a_model_of_arrays(numbers: Saved, tmp_path: Path) -> None:
+    found = write_fastapi(numbers.path, tmp_path / "app")
     rows = json.loads((found / "request.json").read_text(encoding="utf-8"))["rows"]
-    assert Runtime(saved.path).predict(rows).shape == (1,)
+    assert Runtime(numbers.path).predict(rows).shape == (1,)
 
 
 def test_files_are_not_overwritten_unasked(bundle: Path, tmp_path: Path) -> None:

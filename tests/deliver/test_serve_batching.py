@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from serving import FLATS, ROW, ask, metric, pipeline, rows_of, serving
+from serving import FLATS, ROW, ask, metric, rows_of, save_flats, serving
 
-import manumatic as mm
 from manumatic.deliver.serve.batching import Batcher, Busy, Columns
 from manumatic.deliver.serve.gate import Limits
 
@@ -112,7 +111,7 @@ def test_who_has_gone_is_left_out() -> None:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mm.save(pipeline(), tmp_path_factory.mktemp("serve") / "flats.mm", FLATS).path
+    return save_flats(tmp_path_factory.mktemp("serve") / "flats.mm")
 
 
 @pytest.fixture

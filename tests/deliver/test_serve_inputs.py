@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from serving import DEAR, FLATS, ROW, ask, pipeline, serving
+from serving import FLATS, ROW, ask, save_flats, serving
 from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 import manumatic as mm
 from manumatic.deliver.schema import Column, Schema
@@ -25,8 +27,7 @@ LIMITS = Limits(body=300_000, rows=50)
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     path = tmp_path_factory.mktemp("serve") / "flats.mm"
-    mm.save(pipeline(), path, FLATS)
-    with serving(path, LIMITS) as (port, _):
+    with serving(save_flats(path), LIMITS) as (port, _):
         yield port
 
 
@@ -196,15 +197,13 @@ def test_rows_of_text() -> None:
 
 
 def test_a_model_that_takes_no_strangers_and_no_holes(tmp_path: Path) -> None:
-    full = FLATS.dropna()
-    strict = pipeline()
-    strict.set_params(columntransformer__onehotencoder__handle_unknown="error")
-    strict.fit(full, DEAR[full.index])
-    mm.save(strict, tmp_path / "strict.mm", full)
+    strict = make_pipeline(OneHotEncoder(), Ridge()).fit(FLATS[["city"]], FLATS["rooms"])
+    mm.save(strict, tmp_path / "strict.mm", FLATS[["city"]])
     with serving(tmp_path / "strict.mm") as (port, _):
-        code, answer, _ = ask(port, "POST", "/predict", cell(f'"{MARK}"', "city"))
+        code, answer, _ = ask(port, "POST", "/predict", {"rows": [{"city": MARK}]})
         assert (code, MARK in answer["error"]) == (422, False)
         assert "'city'" in answer["error"]
+        assert ask(port, "POST", "/predict", {"rows": [{"city": None}]})[0] == 422
 
 
 def test_dates(tmp_path: Path) -> None:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import FLATS, ROW, ask, free_port, metric, pipeline, process, serving
+from serving import ROW, ask, free_port, metric, process, save_flats, serving
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-import manumatic as mm
 from manumatic.cli.main import main
 from manumatic.deliver.serve.deadlines import Deadlines, protocol
 
@@ -45,12 +44,12 @@ Model.__init__, Model._run = begin, wait
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mm.save(pipeline(), tmp_path_factory.mktemp("serve") / "flats.mm", FLATS).path
+    return save_flats(tmp_path_factory.mktemp("serve") / "flats.mm")
 
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mm.save(pipeline(C=0.01), tmp_path_factory.mktemp("other") / "flats.mm", FLATS).path
+    return save_flats(tmp_path_factory.mktemp("other") / "flats.mm", C=0.01)
 
 
 def replace(new: Path, old: Path) -> None:
@@ -205,7 +204,7 @@ def test_a_broken_bundle_is_not(
 
 @pytest.mark.slow
 def test_hot_swap_under_load(path: Path, tmp_path: Path) -> None:
-    new = [mm.save(pipeline(C=c), tmp_path / f"{c}.mm", FLATS).path for c in (0.01, 0.1, 10.0)]
+    new = [save_flats(tmp_path / f"{c}.mm", C=c) for c in (0.01, 0.1, 10.0)]
     place = tmp_path / "flats.mm"
     shutil.copy(path, place)
     found: list[tuple[int, str]] = []

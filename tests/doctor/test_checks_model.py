@@ -302,7 +302,7 @@ def test_a_first_loss_far_above_guessing():
     said = found(far_first_loss, mlp(), rows=1000 * X)
     assert said.code == "MM205"
     assert "where guessing gives 1.1" in said.message  # log 3
-    assert f"X reaches {1000 * X.abs().max():.4g}" in said.message
+    assert f"X reaches {1000 * X.abs().max():,.0f}" in said.message
     assert found(far_first_loss, mlp()) is None
 
 

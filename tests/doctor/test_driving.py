@@ -38,7 +38,7 @@ def test_a_loss_that_grows_is_noticed_after_ten_times_the_best() -> None:
     [finding] = found_divergence(0.1)
     assert finding.code == "MM301"
     assert finding.message == (
-        "lr=0.1 makes the loss grow: it was 4.03e+03 at its best and is 5.52e+05 in epoch 8, more "
+        "lr=0.1 makes the loss grow: it was 4,031 at its best and is 552,270 in epoch 8, more "
         "than 10 times that for 5 epochs. The stability limit of this loss is 0.084."
     )
     assert finding.fix == 'optimizer=mm.Optimizer("sgd", lr=0.042)'
@@ -52,7 +52,7 @@ def test_a_loss_that_is_no_number_is_named_with_its_epoch() -> None:
 
 def test_a_run_that_stopped_before_the_books_were_written() -> None:
     [finding] = diverging(Course(study_hours(0.1, 2), 100, "diverged", lr=0.1))
-    assert "no number in epoch 2 after 4031 in the first" in finding.message
+    assert "no number in epoch 2 after 4,031 in the first" in finding.message
 
 
 def test_a_rate_that_is_not_known_is_left_open() -> None:

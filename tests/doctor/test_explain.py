@@ -120,7 +120,8 @@ def test_it_shows_itself_as_it_is() -> None:
     text = explain("LinearRegression")
     assert isinstance(text, Explanation)
     assert repr(text) == str(text) == text
-    assert text._repr_html_() == f"<pre>{html.escape(text)}</pre>"
+    shown = f'<pre style="white-space: pre-wrap">{html.escape(text)}</pre>'
+    assert text._repr_html_() == shown
     again = pickle.loads(pickle.dumps(explain("autograd")))  # noqa: S301 - our own
     assert again == explain("autograd")
     assert again.code

@@ -79,6 +79,8 @@ def test_a_page_loads_no_torch(name: str) -> None:
 @pytest.mark.parametrize("code", CODES)
 def test_the_program_of_a_page_prints_what_it_says(code: str) -> None:
     """The comment after each print is what it prints, up to a colon and words."""
+    if code == "MM102" and torch.__version__ < "2.13":
+        pytest.skip("the page quotes torch 2.13, which says it in other words")
     program, out, start = FINDINGS[code].code, io.StringIO(), time.process_time()
     with contextlib.redirect_stdout(out), torch.random.fork_rng([]):
         exec(compile(program, code, "exec"), {"__name__": code})

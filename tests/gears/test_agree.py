@@ -1,51 +1,16 @@
 """automatic ≡ manual ≡ ejected ≡ interrupted: the same weights, bit for bit."""
 
 import functools
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from agreement import run_script
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import manumatic as mm
-
-# Each script runs in a process of its own, forked from one that has imported what all of them
-# import.
-RUNNER = """
-import os, runpy, sys, warnings
-import torch, pandas, sklearn.compose, sklearn.pipeline, sklearn.model_selection
-import torch.optim.swa_utils
-warnings.simplefilter("error", RuntimeWarning)
-for line in sys.stdin:
-    if os.fork() == 0:
-        script = line.strip()
-        sys.stdout = open(os.devnull, "w")
-        space = runpy.run_path(script)
-        assert not any(name.startswith("manumatic") for name in sys.modules)
-        torch.save(space["model"].state_dict(), script + ".pt")
-        os._exit(0)
-    print(os.wait()[1], flush=True)
-"""
-
-
-@pytest.fixture(scope="module")
-def run_script():
-    runner = subprocess.Popen(
-        [sys.executable, "-c", RUNNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-    def run(script):
-        runner.stdin.write(f"{script}\n")
-        runner.stdin.flush()
-        assert runner.stdout.readline() == "0\n", "the script failed"
-        return torch.load(f"{script}.pt")
-
-    yield run
-    runner.communicate(timeout=30)
 
 
 class Net(nn.Module):
@@ -82,6 +47,13 @@ def numbers(n=70, d=5, seed=0):
 def labels(n=70, k=3):
     X, y = numbers(n)
     return X, np.array(["low", "middle", "high"])[np.digitize(y, np.quantile(y, [0.3, 0.7])) % k]
+
+
+def days(n=60):
+    """In one batch: a date column's numbers come column by column in memory."""
+    X, y = numbers(n)
+    when = pd.date_range("2020-01-01", periods=n)
+    return pd.DataFrame({"a": X[:, 0], "day": when}), y
 
 
 def table(n=90):
@@ -123,6 +95,7 @@ CASES = {
     ),
     "auto": (mm.Regressor(loop=FEW), numbers()),
     "auto classes": (mm.Classifier(loop=FEW), labels()),
+    "days": (mm.Regressor("linear", loop=FEW), days()),
     "auto table": (mm.Regressor(loop=FEW), table()),
     "table, best weights": (mm.Regressor(loop=mm.Loop(6, patience=2)), table()),
     "table classes": (
@@ -308,7 +281,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_three_ways_to_the_same_weights(name, tmp_path, run_script):
+def test_three_ways_to_the_same_weights(name, tmp_path):
     net, (X, y) = CASES[name]
     torch.manual_seed(7)
     outside = torch.get_rng_state()
@@ -324,7 +297,7 @@ def test_three_ways_to_the_same_weights(name, tmp_path, run_script):
     same(net.model_.state_dict(), run_script(tmp_path / "train.py"))
 
 
-def test_what_is_exchanged_before_the_first_step_is_ejected(tmp_path, run_script):
+def test_what_is_exchanged_before_the_first_step_is_ejected(tmp_path):
     X, y = numbers()
     training = mm.Regressor("linear", data=data(), loop=FEW, random_state=5).manual(X, y)
     training.model = mm.Model(Net, hidden=6)
@@ -339,7 +312,7 @@ def test_what_is_exchanged_before_the_first_step_is_ejected(tmp_path, run_script
         training.eject(tmp_path / "train.py")
 
 
-def test_a_finished_model_starts_the_script_where_it_started(tmp_path, run_script):
+def test_a_finished_model_starts_the_script_where_it_started(tmp_path):
     X, y = numbers()
     training = mm.Regressor("linear", data=data(), loop=FEW, random_state=5).manual(X, y)
     training.model = nn.Sequential(nn.Linear(5, 3), nn.Dropout(0.5), nn.Linear(3, 1))
@@ -350,9 +323,7 @@ def test_a_finished_model_starts_the_script_where_it_started(tmp_path, run_scrip
 
 @pytest.mark.parametrize("finished", [True, False])
 @pytest.mark.parametrize("swap", [True, False])
-def test_layers_that_take_their_shapes_from_the_rows_are_ejected(
-    finished, swap, tmp_path, run_script
-):
+def test_layers_that_take_their_shapes_from_the_rows_are_ejected(finished, swap, tmp_path):
     X, y = numbers()
     model = lazy(1) if finished else functools.partial(lazy, 1)
     first = "linear" if swap else model
@@ -364,7 +335,7 @@ def test_layers_that_take_their_shapes_from_the_rows_are_ejected(
     same(weights, run_script(tmp_path / "train.py"))
 
 
-def test_a_wrong_script_is_noticed(tmp_path, run_script):
+def test_a_wrong_script_is_noticed(tmp_path):
     """The comparison above can fail."""
     X, y = numbers()
     net = mm.Regressor(Net, data=data(), loop=FEW, random_state=42).fit(X, y)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from agreement import run_script
 from nets_of_users import Coder, NormedCoder, Plain
 from sklearn.base import clone
 from sklearn.cluster import KMeans
@@ -17,7 +18,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
-from test_agree import run_script, same  # noqa: F401 - a fixture
+from test_agree import same
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -206,7 +207,7 @@ GEARS = {
 
 
 @pytest.mark.parametrize("name", GEARS)
-def test_three_ways_to_the_same_autoencoder(name, tmp_path, run_script):  # noqa: F811
+def test_three_ways_to_the_same_autoencoder(name, tmp_path):
     net, X = GEARS[name]
     outside = torch.get_rng_state()
     net.set_params(random_state=42).fit(X)
@@ -324,7 +325,10 @@ class Unsure(Coder):
             r"shape \(4, 2\) .* rows have the shape \(4,\): it must return \(4, 4\)",
         ),
         ({"model": Unsure}, r"Unsure encodes 4 rows as \(\)"),
-        ({"model": "mlp"}, "no ready net 'mlp'; there are autoencoder, linear, variational"),
+        (
+            {"model": "mlp"},
+            "no ready net 'mlp' for tables; there are autoencoder, linear, variational",
+        ),
         ({"loss": "cross_entropy"}, "CrossEntropyLoss tells classes apart"),
         ({"loss": "elbo"}, "ELBO cannot compare .* 'divergence'"),
     ],

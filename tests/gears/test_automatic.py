@@ -17,6 +17,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from nets_of_users import Normed, Plain
 from sklearn.base import clone, is_classifier, is_regressor
@@ -643,6 +644,15 @@ def test_few_rows_all_train_and_fill_a_narrow_net():
     assert own.history_.curve("loss", "valid"), "rows of one's own are looked at"
     wide = mm.Regressor(mm.Model("table", hidden=70), random_state=0).fit(X[:, :3], X[:, 3])
     assert "8 members of 70 units" in str(wide.logbook_)
+
+
+def test_frames_from_scikit_learn_change_nothing():
+    frame = pd.DataFrame({"a": X[:, 0], "kind": NAMES, "day": pd.date_range("2020", periods=150)})
+    plain = mm.Regressor(random_state=0, loop=mm.Loop(2)).fit(frame, X[:, 3])
+    with sklearn.config_context(transform_output="pandas"):
+        framed = mm.Regressor(random_state=0, loop=mm.Loop(2)).fit(frame, X[:, 3])
+        predicted = framed.predict(frame)
+    assert np.array_equal(predicted, plain.predict(frame))
 
 
 def test_auto_is_better_than_the_mean():

@@ -207,10 +207,10 @@ def test_going_on_after_patience_ran_out():
     assert training.state.next_epoch == stopped + 3
 
 
-@pytest.mark.parametrize("epochs", [0, -1])
+@pytest.mark.parametrize("epochs", [0, -1, 1.5, "two"])
 def test_epochs_that_make_no_sense(epochs):
     training = batched().manual(*rows())
-    with pytest.raises(ComponentError, match=f"1 or more; got {epochs}"):
+    with pytest.raises(ComponentError, match=f"1 or more; got {epochs!r}"):
         training.run(epochs=epochs)
     assert training.state.steps == 0
 
@@ -368,6 +368,7 @@ def test_a_part_that_cannot_be_leaves_the_old_one(name):
         {"precision": "fp8"},
         {"time": 0},
         {"step": "mine"},
+        {"checkpoint": 3},
     ],
     ids=str,
 )
@@ -418,3 +419,29 @@ def test_automatic_in_the_middle_has_the_best_weights_so_far():
     with torch.no_grad():
         now = training.loss(training.model(training.valid.X), training.valid.y).item()
     assert now == pytest.approx(best[1], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [{}, {"ema": 0.9}, {"keep": "best"}, {"ema": 0.9, "keep": "best"}],
+    ids=["dropout", "average", "best", "average, best"],
+)
+def test_automatic_in_the_middle_of_an_epoch_changes_nothing_that_follows(loop):
+    X, y = rows()
+    net = mm.Regressor(
+        lambda in_features, out_features: nn.Sequential(
+            nn.Linear(in_features, 8), nn.Dropout(0.5), nn.Linear(8, out_features)
+        ),
+        data=mm.Data(batch_size=8),
+        loop=mm.Loop(4, **loop),
+        random_state=0,
+    )
+    undisturbed = weights(net.manual(X, y).run())
+    training = net.manual(X, y)
+    for _ in range(14):
+        training.step()
+    between = training.automatic()
+    predicted, told = between.predict(X), len(between.history_)
+    torch.testing.assert_close(weights(training.run()), undisturbed, rtol=0, atol=0)
+    np.testing.assert_array_equal(between.predict(X), predicted)
+    assert len(between.history_) == told

@@ -563,25 +563,13 @@ NAMES_ON_THE_STACK = (
     "not test_multi_metric_search_forwards_metadata and not test_validation_functions_routing "
     "and not test_learning_curve_exploit_incremental_learning_routing"
 )
-QUICK = (
-    "test_grid_search_error or test_no_refit or test_refit_callable or test_search_cv_timing or "
-    "test_grid_search_failing or test_callable_multimetric or test_grid_search_groups or "
-    "test_unsupervised_grid_search or test_custom_run_search or test_search_cv_results"
-)
-
-
-def run_their_tests(names, chosen):
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "sklearn_in_our_hands", "-k", chosen]
-    command += ["-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore", "--pyargs", *names]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=HERE, check=False)
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["test_search", "test_validation", "test_successive_halving"])
 def test_scikit_learns_own_tests(name):
-    run_their_tests([f"sklearn.model_selection.tests.{name}"], NAMES_ON_THE_STACK)
-
-
-def test_some_of_scikit_learns_own_tests():
-    run_their_tests(["sklearn.model_selection.tests.test_search"], QUICK)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "sklearn_in_our_hands"]
+    command += ["-k", NAMES_ON_THE_STACK, "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command += ["-W", "ignore", "--pyargs", f"sklearn.model_selection.tests.{name}"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=HERE, check=False)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]

@@ -94,7 +94,7 @@ def test_probabilities_of_other_rows_gain():
 def test_asked_for():
     theirs = mm.Loss("cross_entropy", calibrate=True, label_smoothing=0.4)
     assert fitted(loss=theirs)._reader.link.sharpness > 1.5
-    assert fitted(loop=mm.Loop(epochs=30, time=1000))._reader.link.sharpness > 1.5
+    assert fitted(loop=mm.Loop(epochs=30, time=50))._reader.link.sharpness > 1.5
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from manumatic.errors import DataError
 from manumatic.logbook import Logbook
 from manumatic.parts import cells
-from manumatic.parts.columns import Table, array_preprocess, table_preprocess, text_preprocess
+from manumatic.parts.columns import (
+    Table,
+    array_preprocess,
+    in_float32,
+    table_preprocess,
+    text_preprocess,
+)
 from manumatic.parts.kinds import column_kinds, date_format
 
 NAN = float("nan")
@@ -198,6 +204,26 @@ def test_an_array_keeps_its_float_type_and_its_constant_columns() -> None:
     found = array_preprocess(X).fit_transform(X)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[:, 1], 0)
+
+
+def test_float32_from_the_squeeze_on_rounds_what_was_rounded_in_the_end() -> None:
+    rng = np.random.default_rng(0)
+    X = 1e3 + rng.standard_normal((5000, 3)) ** 3
+    X[rng.random(X.shape) < 0.1] = NAN
+    frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(
+        pair=rng.choice(["yes", "no"], 5000),
+        town=rng.choice(["Bonn", "Ulm", "Kiel"], 5000),
+        street=rng.choice([f"street {i}" for i in range(60)], 5000),
+    )
+    for rows, made in (
+        (X, lambda: array_preprocess(X)),
+        (frame, lambda: table_preprocess(frame, classification=False, seed=0)),
+    ):
+        kept, y = rows.copy(), rng.random(5000)
+        found, exact = (pipe.fit_transform(rows, y) for pipe in (in_float32(made()), made()))
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, exact.astype(np.float32))
+        assert pd.DataFrame(rows).equals(pd.DataFrame(kept))  # what is written into is a copy
 
 
 def test_empty_columns_of_an_array_are_dropped_and_logged() -> None:

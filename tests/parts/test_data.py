@@ -188,7 +188,7 @@ UNREADABLE = {
     "no rows in a frame": (pd.DataFrame({"a": []}), "0 sample"),
     "one dimension": ([1.0, 2.0, 3.0], "Expected 2D array, got 1D array instead"),
     "one number": (3.0, "Expected 2D array, got scalar array"),
-    "ragged": ([[1.0, 2.0], [3.0]], "inhomogeneous"),
+    "ragged": ([[1.0, 2.0], [3.0]], "from 1 to 2 values"),
     "complex": (np.array([[1j]]), "Complex data not supported"),
     "infinity": ([[np.inf]], "infinity"),
     "infinity in a frame": (pd.DataFrame({"a": [1.0, -np.inf]}), "infinity in column 'a'"),
@@ -294,7 +294,7 @@ def test_several_targets_keep_their_columns():
 BAD_TARGETS = {
     "NaN": (mm.Regressor, [1.0, np.nan, 2.0], "Input y contains NaN"),
     "infinity": (mm.Regressor, [1.0, np.inf, 2.0], "Input y contains infinity"),
-    "words for numbers": (mm.Regressor, ["a", "b", "c"], "numeric"),
+    "words for numbers": (mm.Regressor, ["a", "b", "c"], "y holds 'a', which is no number"),
     "no target": (mm.Regressor, None, "requires y to be passed"),
     "too short": (mm.Regressor, [1.0, 2.0], r"inconsistent numbers of samples: \[3, 2\]"),
     "one class": (mm.Classifier, ["a", "a", "a"], "y holds one class only, 'a'"),
@@ -408,6 +408,7 @@ BAD_STREAMS = {
     ),
     "one tensor": (lambda net: net.fit(TensorDataset(study()[0])), "1 tensor"),
     "three tensors": (lambda net: net.fit(TensorDataset(*study(), study()[1])), "3 tensor"),
+    "nothing": (lambda net: net.fit(DataLoader([])), "X is a DataLoader without any row"),
     "no pairs": (lambda net: net.fit(DataLoader(study()[0])), "must be a pair"),
     "nothing to hold out": (
         lambda net: net.set_params(loop=mm.Loop(2, patience=1)).fit(DataLoader(Flow())),
@@ -508,6 +509,12 @@ def test_a_share_that_leaves_nothing_is_an_error(validation):
         net.fit(np.arange(10.0).reshape(-1, 1), np.arange(10.0))
 
 
+def test_targets_of_one_column_in_batches_are_no_reason_to_warn():
+    X, y = torch.arange(6.0).reshape(-1, 1), torch.arange(6.0).reshape(-1, 1)
+    for rows in (TensorDataset(X, y), DataLoader(TensorDataset(X, y), 2)):
+        assert linear(loop=mm.Loop(1)).fit(rows).predict(rows).shape == (6,)
+
+
 def test_rows_are_held_out_only_when_they_are_used():
     X, y = np.arange(50.0).reshape(-1, 1), np.arange(50.0)
     assert linear().manual(X, y).data.n_rows == 50
@@ -516,6 +523,8 @@ def test_rows_are_held_out_only_when_they_are_used():
     everything = linear(loop=mm.Loop(2, keep="best"), data=mm.Data(validation=None)).manual(X, y)
     assert everything.data.n_rows == 50
     assert everything.valid is None
+    assert "all 2 epochs, the last weights kept" in str(everything.facts.logbook)
+    assert "the last weights" not in str(held.facts.logbook)
 
 
 def test_validation_rows_of_your_own():

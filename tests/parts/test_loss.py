@@ -1,5 +1,7 @@
 """Losses against torch, weights against repeated rows, raw outputs read as what they mean."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -370,9 +372,12 @@ def test_what_cannot_be_a_loss_is_said_before_the_first_step(name):
     assert not hasattr(net, "model_")
 
 
-@pytest.mark.parametrize("class_weight", ["heavy", {"yes": 1.0, "nope": 3.0}, {"nope": 1.0}])
+@pytest.mark.parametrize(
+    "class_weight",
+    ["heavy", {"yes": 1.0, "nope": 3.0}, {"nope": 1.0}, [1, 2], {"yes": -1.0}, {"no": math.nan}],
+)
 def test_class_weights_that_make_no_sense(class_weight):
-    with pytest.raises(ValueError, match=r"class_weight|classes"):
+    with pytest.raises(ComponentError, match=r"class_weight must be|weights of classes are finite"):
         mm.Classifier("linear", loss=mm.Loss(class_weight=class_weight)).fit(X, WORDS)
 
 

@@ -100,7 +100,9 @@ def test_the_start_is_that_of_torch_with_the_same_seed():
 REFUSED = {
     "None": (None, "model must be a name .*; got None"),
     "a number": (3, "got 3"),
-    "an unknown name": ("mpl", "no ready net 'mpl'; .* Did you mean 'mlp'"),
+    "a net for images": ("cnn", "no ready net 'cnn' for tables; there are linear, mlp, table"),
+    "a deep net for images": ("resnet", "no ready net 'resnet' for tables"),
+    "an unknown name": ("mpl", "no ready net 'mpl' for tables; .* Did you mean 'mlp'"),
     "a needed argument": (
         lambda width: nn.Linear(width, 3),
         "missing a required argument: 'width'",

@@ -18,7 +18,8 @@ import manumatic as mm
 from manumatic.shift.registry import shift
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "gears"))
-from test_agree import run_script, same  # noqa: F401 - a fixture
+from agreement import run_script
+from test_agree import same
 
 
 def standard(load, rows=None):
@@ -165,7 +166,7 @@ FOUR = [
 @pytest.mark.slow
 @pytest.mark.parametrize("known", FOUR, ids=lambda known: type(known).__name__)
 @pytest.mark.parametrize("fitted", [False, True], ids=["not fitted", "fitted"])
-def test_the_script_trains_to_the_same_weights(known, fitted, tmp_path, run_script):  # noqa: F811
+def test_the_script_trains_to_the_same_weights(known, fitted, tmp_path):
     X = MinMaxScaler().fit_transform(load_iris().data)
     net = shift(clone(known).fit(X) if fitted else clone(known))
     net.set_params(loop=mm.Loop(5)).fit(X)

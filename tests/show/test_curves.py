@@ -43,6 +43,8 @@ def places(path):
             (0.001, "0.001"),
             (0.00099, "9.9e-4"),
             (1e-30, "1e-30"),
+            (math.inf, "inf"),
+            (math.nan, "nan"),
         ),
     ],
 )
@@ -67,6 +69,14 @@ def test_an_axis_has_round_numbers_inside_its_span(values):
 
 def test_a_logarithmic_axis_counts_in_powers():
     assert Axis([0.02, 3_000.0], 100, 0).levels == pytest.approx([0.1, 1, 10, 100, 1_000])
+
+
+@pytest.mark.parametrize("low", [1e-18, 1e-40, 1e-5])
+def test_a_logarithmic_axis_has_labels_that_do_not_touch(low):
+    axis = Axis([low, 1e4], start=264, end=72)
+    heights = [axis(level) for level in axis.levels]
+    assert len(heights) > 3
+    assert all(lower - upper > 11 for lower, upper in itertools.pairwise(heights))
 
 
 def test_a_logarithmic_axis_that_was_asked_for_spans_less_than_a_power():
@@ -171,6 +181,14 @@ def test_there_are_no_half_epochs(last, expected):
     picture = curve_chart({"train": [(e, 1.0 + e) for e in range(last + 1)]})
     below = [e for e in ElementTree.fromstring(picture).iter("text") if e.get("y") == "278"]
     assert " ".join(e.text for e in below) == expected
+
+
+def test_the_end_of_a_long_name_is_told_beside_its_line():
+    name = "layers.encoder.0.attention.query.weight[0, 0]"
+    picture = curve_chart({name: falling(9)}, targets={name: 1.0})
+    (label,) = (e.text for e in ElementTree.fromstring(picture).iter() if "→" in (e.text or ""))
+    assert label == "…ttention.query.weight[0, 0] → 1"
+    assert max(x for x, _ in places(picture)) > 300  # there is room for the line
 
 
 def test_one_epoch_is_a_dot():

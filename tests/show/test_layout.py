@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from manumatic.show.graph import dot, graph_chart, rounded
+from manumatic.show.graph import box_texts, dot, graph_chart, rounded
 from manumatic.show.layout import lay_out
 from manumatic.show.style import drawing_style, standalone
 
@@ -173,6 +173,17 @@ def test_texts_fit_into_their_boxes():
     assert long.endswith(texts[2][1:])
     assert 6.4 * (len(texts[2]) + len(texts[3])) <= box.width
     assert long in picture  # in the title
+
+
+@pytest.mark.parametrize("parameters", [0, 100_000_000])
+def test_a_long_kind_leaves_room_for_what_stands_beside_it(parameters):
+    kind = "ParametrizedConvTranspose2dWithStatistics"
+    given = row(0, kind=kind, shape="n × 128 × 28 × 28", parameters=parameters)
+    [box] = lay_out([given]).boxes
+    (left, _, first, _, _), (right, _, beside, _, _) = box_texts(box)[:2]
+    assert left + 7.2 * len(first) <= right - 6.4 * len(beside)
+    assert first.startswith("Para")
+    assert first.endswith("cs")
 
 
 @pytest.mark.parametrize("name", [*itertools.islice(NETS, 8)])

@@ -9,8 +9,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from manumatic.cli.nets import load_net
-from manumatic.cli.table import READS, UsageError, has_column, read_table, wanted_target
+from manumatic.cli.nets import check_bundles, load_net, wanted_metric
+from manumatic.cli.table import (
+    READS,
+    UsageError,
+    check_free,
+    has_column,
+    read_table,
+    wanted_target,
+)
 from manumatic.errors import EjectError, nearest
 
 if TYPE_CHECKING:
@@ -77,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _plan(arguments: argparse.Namespace) -> tuple["Contest", list[str]]:
     """Read and check everything that the command line names."""
+    _check_numbers(arguments)
     X, y, notes = _bundled() if arguments.data is None else read_table(arguments.data)
     place = arguments.data or "the bundled data"
     target = arguments.target or ("price" if arguments.data is None else None)
@@ -106,6 +114,19 @@ def _plan(arguments: argparse.Namespace) -> tuple["Contest", list[str]]:
     return contest, notes
 
 
+def _check_numbers(arguments: argparse.Namespace) -> None:
+    """What can be refused before the data are read."""
+    if arguments.folds < 2 or arguments.repeats < 1:
+        raise UsageError(
+            "--folds takes 2 or more and --repeats 1 or more; "
+            f"got {arguments.folds} and {arguments.repeats}"
+        )
+    if arguments.time_limit is not None and not arguments.time_limit > 0:
+        raise UsageError(f"--time-limit takes seconds, more than 0; got {arguments.time_limit:g}")
+    if arguments.metric is not None:
+        wanted_metric(arguments.metric)
+
+
 def _to_save(arguments: argparse.Namespace, contest: "Contest") -> str | None:
     """The name of the model that is to be saved; None for the best. Asked before hours of work."""
     name = arguments.save_model
@@ -113,8 +134,8 @@ def _to_save(arguments: argparse.Namespace, contest: "Contest") -> str | None:
         if name is not None:
             raise UsageError(f"--save-model {name} needs --save FILE.mm")
         return None
-    if Path(arguments.save).exists() and not arguments.force:
-        raise UsageError(f"{arguments.save} exists; --force overwrites it")
+    check_free(arguments.save, arguments.force)
+    check_bundles()
     names = {candidate.name.lower(): candidate.name for candidate in contest.candidates}
     if name is None:
         return None
@@ -192,6 +213,8 @@ def _bundled() -> tuple[Any, None, list[str]]:
 
 def _directory(wanted: Path, force: bool) -> Path:
     """The directory, or the first of -1, -2, ... that no earlier run has filled."""
+    if not wanted.name and not force:  # . and / have no neighbours with a number
+        raise UsageError(f"--out takes a folder of its own; --force writes into {wanted}")
     try:
         for number in range(10_000):
             path = wanted.with_name(f"{wanted.name}-{number}") if number else wanted

@@ -4,9 +4,9 @@ __all__ = ["add_arguments", "run"]
 
 import argparse
 import sys
-from pathlib import Path
 
-from manumatic.cli.table import UsageError
+from manumatic.cli.nets import load_net
+from manumatic.cli.table import check_free
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--docker", metavar="DIR", help="a Dockerfile, and a page for each cloud")
     what.add_argument("--flask", metavar="DIR", help="a small Flask app, to read and change")
     what.add_argument("--fastapi", metavar="DIR", help="a small FastAPI app, to read and change")
+    parser.add_argument(
+        "--net", metavar="FILE.py:NAME", help="your own torch.nn.Module, where the bundle has one"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite what is there")
 
 
@@ -30,12 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Export, and say how far the two are apart."""
     if arguments.out is None:
         return _write_folder(arguments)
-    if Path(arguments.out).exists() and not arguments.force:
-        raise UsageError(f"{arguments.out} exists; --force overwrites it")
+    check_free(arguments.out, arguments.force)
     from manumatic.deliver.export import export
     from manumatic.deliver.load import load
 
-    found = export(load(arguments.model), arguments.out)
+    classes = [load_net(arguments.net)[1]] if arguments.net else []
+    found = export(load(arguments.model, classes=classes), arguments.out)
     if not arguments.quiet:
         print(found, file=sys.stderr)
     print(arguments.out)

@@ -1,19 +1,27 @@
 """Networks that a command line asks for, from the user's own files too."""
 
-__all__ = ["add_net_arguments", "load_net", "open_net"]
+__all__ = ["add_net_arguments", "check_bundles", "load_net", "open_net", "wanted_metric"]
 
 import argparse
 import sys
 from dataclasses import dataclass
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
-from manumatic.cli.table import READS, UsageError, holds_pictures, read_table, wanted_target
-from manumatic.errors import nearest
+from manumatic.cli.table import (
+    READS,
+    UsageError,
+    check_free,
+    holds_pictures,
+    read_table,
+    wanted_target,
+)
+from manumatic.errors import DataError, MissingExtra, nearest
 
 LARGE = 500_000_000  # bytes on a disk; in memory they are several times as many
 SMALL = 10**9  # rows: all
+BUNDLES = ("onnx", "onnxruntime", "onnxscript", "safetensors", "skops")
 
 
 def load_net(place: str) -> tuple[str, Any]:
@@ -33,13 +41,34 @@ def load_net(place: str) -> tuple[str, Any]:
         raise UsageError(f"--net {place}: no such Python file {file!r}")
     found = module_from_spec(spec)
     sys.modules[path.stem] = found  # pickling and eject look a class up by its module
-    spec.loader.exec_module(found)
+    try:
+        spec.loader.exec_module(found)
+    except (ImportError, SyntaxError) as error:
+        raise UsageError(f"--net {place}: {file} cannot be imported: {error}") from error
     if not hasattr(found, name):
         known = [word for word, value in vars(found).items() if isinstance(value, type)]
         raise UsageError(
             f"--net {place}: {file} has no {name!r}.{nearest(name, known)} It has {known}"
         )
     return name, getattr(found, name)
+
+
+def check_bundles() -> None:
+    """Raise MissingExtra where no bundle could be written: before the training, not after it."""
+    for package in BUNDLES:
+        if find_spec(package) is None:
+            raise MissingExtra(package, "deliver")
+
+
+def wanted_metric(name: str) -> str:
+    """scikit-learn's name of a metric, or UsageError."""
+    from manumatic.compare.metric import scorer_name
+
+    try:
+        return scorer_name(name)
+    except DataError as error:
+        known = "Some are rmse, mae, r2, accuracy, roc_auc, log_loss"
+        raise UsageError(f"{error} {known}") from None
 
 
 def add_net_arguments(parser: argparse.ArgumentParser, out: str) -> None:
@@ -85,9 +114,7 @@ def open_net(arguments: argparse.Namespace, verbose: int = 0) -> tuple[Any, Any,
     UsageError
         The file to write exists, or the target is missing.
     """
-    out = Path(arguments.out)
-    if out.exists() and not arguments.force:
-        raise UsageError(f"{out} exists; --force overwrites it")
+    check_free(arguments.out, arguments.force)
     pictures = holds_pictures(arguments.data)
     files = None if pictures else _files(arguments.data)
     if files is None:

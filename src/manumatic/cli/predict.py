@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from manumatic.cli.table import READS, read_table
+from manumatic.cli.table import READS, check_free, read_table
 from manumatic.errors import DataError
 
 
@@ -17,10 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", help=READS)
     parser.add_argument("-o", "--out", metavar="FILE.csv", help="default: standard output")
     parser.add_argument("--json", action="store_true", help="one JSON document in place of a CSV")
+    parser.add_argument("--force", action="store_true", help="overwrite the file")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer each row, in the order of the file; columns that the model does not know are left."""
+    check_free(arguments.out, arguments.force)
     rows, _, notes = read_table(arguments.data, lazy=True)
     if hasattr(rows, "paths"):
         return _write(arguments, _of_pictures(arguments.model, rows))

@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from manumatic.cli.table import UsageError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
@@ -30,8 +32,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.token_file is not None:
         token = Path(arguments.token_file).read_text(encoding="utf-8").strip()
     limits = Limits(arguments.max_bytes, arguments.max_rows, arguments.seconds)
-    port = arguments.port or int(os.environ.get("AIP_HTTP_PORT", "8080"))
+    port = arguments.port
+    if port is None:
+        port = int(os.environ.get("AIP_HTTP_PORT", "8080"))
+    if not 0 < port < 2**16:  # the event loop would take it modulo 65,536
+        raise UsageError(f"--port takes a number from 1 to 65535; got {port}")
     if not arguments.quiet:
         print(f"http://{arguments.host}:{port}/", file=sys.stderr)
-    serve(arguments.model, host=arguments.host, port=port, token=token, limits=limits)
+    try:
+        serve(arguments.model, host=arguments.host, port=port, token=token, limits=limits)
+    except SystemExit:  # uvicorn has said why, and would end with the code of unusable data
+        taken = f"{arguments.host}:{port} cannot be listened on; --port or --host takes another"
+        raise UsageError(taken) from None
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manumatic.cli.nets import load_net
-from manumatic.cli.table import READS, UsageError, read_table, wanted_target
+from manumatic.cli.table import READS, UsageError, check_free, read_table, wanted_target
 
 if TYPE_CHECKING:
     from manumatic.inspection.rates import Run
@@ -29,7 +29,8 @@ PAGE = """<!doctype html>
 <link rel="icon" href="data:,">
 <style>{style}
 body.mm {{ margin: 40px auto; padding: 0 24px; max-width: 760px; background: var(--paper); }}
-pre {{ font-family: var(--mono); font-size: 13px; white-space: pre-wrap; }}</style>
+pre {{ font-family: var(--mono); font-size: 13px; }}
+svg {{ min-width: 560px; }}</style>
 <body class="mm">
 {body}
 """
@@ -128,8 +129,7 @@ def _place(out: str | None, force: bool) -> Path | None:
     path = Path(out)
     if path.suffix not in (".svg", ".html"):
         raise UsageError(f"--out takes a file ending in .svg or .html; got {out!r}")
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists; --force overwrites it")
+    check_free(path, force)
     return path
 
 

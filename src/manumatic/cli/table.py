@@ -1,6 +1,13 @@
 """Reading what a user has: CSV in its dialects, JSON, Parquet, arrays."""
 
-__all__ = ["UsageError", "has_column", "holds_pictures", "read_table", "wanted_target"]
+__all__ = [
+    "UsageError",
+    "check_free",
+    "has_column",
+    "holds_pictures",
+    "read_table",
+    "wanted_target",
+]
 
 import csv
 import gzip
@@ -21,7 +28,14 @@ if TYPE_CHECKING:
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 COMMA_NUMBER = re.compile(r"\s*[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+\s*")
 POINT_NUMBER = re.compile(r"\s*[-+]?\d*\.\d+\s*")
-GROUPED = re.compile(r"\s*[-+]?\d{1,3}(\.\d{3})+,\d+\s*")
+# 1,234.50  $12  -7,000 €  12.5 %: how a spreadsheet shows a number; by the decimal sign
+DRESSED = {
+    sign: re.compile(
+        rf"\s*[-+]?[$€£]?\s*(\d{{1,3}}(?:{group}\d{{3}})+|\d+)({re.escape(sign)}\d*)?\s*[$€£%]?\s*"
+    )
+    for sign, group in ((".", ","), (",", r"\."))
+}
+SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 READS = (
     "CSV, TSV, JSON, Parquet (or a folder of it); .npz with X and y; - for CSV from stdin; "
     "a folder of images, FOLDER/LABEL/..."
@@ -31,6 +45,12 @@ LIKELY_TARGETS = ("target", "y", "label", "class", "outcome", "response")
 
 class UsageError(ManumaticError, ValueError):
     """The command line cannot be followed: exit code 2."""
+
+
+def check_free(path: str | Path | None, force: bool) -> None:
+    """Raise UsageError where a file would be written over that nobody gave up."""
+    if path is not None and Path(path).exists() and not force:
+        raise UsageError(f"{path} exists; --force overwrites it")
 
 
 def read_table(path: str, *, lazy: bool = False) -> tuple[Any, Any, list[str]]:
@@ -68,6 +88,8 @@ def read_table(path: str, *, lazy: bool = False) -> tuple[Any, Any, list[str]]:
         images = Images(path if Path(path).is_dir() else [path])
         return images if lazy else read_whole(images), images.labels, [repr(images)]
     kind, raw = _bytes(path)
+    if kind in SHEETS:
+        raise DataError(f"{path} is a spreadsheet; save it as CSV, and give that")
     if not raw.strip():
         raise DataError(f"{path} is empty")
     if kind == ".npz":
@@ -153,19 +175,18 @@ def _csv(path: str, text: str, separator: str | None, notes: list[str]) -> "pd.D
         )
     if len(cells[0]) > len(names):
         raise DataError(f"{path}: row 1 has {len(cells[0])} cells, the header {len(names)}")
-    decimal, thousands = _decimals(cells, separator, notes)
+    decimal = _decimal(cells, separator, notes)
     try:
         frame = pd.read_csv(
             io.StringIO(text),
             sep=separator,
             decimal=decimal,
-            thousands=thousands,
             skipinitialspace=True,
             low_memory=False,
         )
     except pd.errors.ParserError as error:
         raise DataError(f"{path}: {str(error).strip().splitlines()[-1]}") from None
-    return _without_index(frame.rename(columns=str.strip), notes)
+    return _undressed(_without_index(frame.rename(columns=str.strip), notes), decimal, notes)
 
 
 def _separator(lines: list[str]) -> str:
@@ -179,16 +200,16 @@ def _separator(lines: list[str]) -> str:
     return max(SEPARATORS, key=fit)
 
 
-def _decimals(rows: list[list[str]], separator: str, notes: list[str]) -> tuple[str, str | None]:
-    """Decimal sign and thousands sign; where no comma separates columns, 3,5 may be a number."""
+def _decimal(rows: list[list[str]], separator: str, notes: list[str]) -> str:
+    """The decimal sign; where no comma separates columns, 3,5 may be a number."""
     cells = [cell for row in rows for cell in row]
     commas = sum(COMMA_NUMBER.fullmatch(cell) is not None for cell in cells)
     if separator == "," or commas <= sum(
         POINT_NUMBER.fullmatch(cell) is not None for cell in cells
     ):
-        return ".", None
+        return "."
     notes.append("numbers have decimal commas")
-    return ",", "." if any(GROUPED.fullmatch(cell) for cell in cells) else None
+    return ","
 
 
 def _without_index(frame: "pd.DataFrame", notes: list[str]) -> "pd.DataFrame":
@@ -200,6 +221,25 @@ def _without_index(frame: "pd.DataFrame", notes: list[str]) -> "pd.DataFrame":
             notes.append("a column without a name was left out: it is empty or counts the rows")
             frame = frame.drop(columns=name)
     return frame
+
+
+def _undressed(frame: "pd.DataFrame", decimal: str, notes: list[str]) -> "pd.DataFrame":
+    """Columns whose every cell is a number with thousands signs or a unit, as numbers.
+
+    Pandas' own ``thousands`` would make a number of the date 01.02.2024.
+    """
+    import pandas as pd
+
+    found = {}
+    for name in frame.select_dtypes(["object", "string"]):
+        given = frame[name].dropna()
+        if len(given) and all(DRESSED[decimal].fullmatch(str(cell)) for cell in given):
+            plain = given.astype(str).str.replace(rf"[^\d{decimal}+-]", "", regex=True)
+            found[name] = pd.to_numeric(plain.str.replace(",", ".")).reindex(frame.index)
+    if found:
+        names = ", ".join(map(str, found))
+        notes.append(f"read as numbers, without thousands signs and units: {names}")
+    return frame.assign(**found)
 
 
 def _json(path: str, text: str, *, lines: bool) -> "pd.DataFrame":
@@ -252,7 +292,8 @@ def has_column(frame: "pd.DataFrame", name: str, path: str) -> str:
 def wanted_target(frame: "pd.DataFrame", name: str | None, path: str) -> str:
     """The column to predict; where none was named, an error that helps to name one."""
     if name is not None:
-        return has_column(frame, name, path)
+        _check_target(frame[has_column(frame, name, path)], name)
+        return name
     if not hasattr(frame, "columns"):
         raise UsageError(
             f"the images in {path} have no labels: sort them into a folder for each, FOLDER/LABEL/"
@@ -262,6 +303,17 @@ def wanted_target(frame: "pd.DataFrame", name: str | None, path: str) -> str:
     raise UsageError(
         f"which column of {path} is to be predicted? Add --target NAME.{hint} {_columns(frame)}"
     )
+
+
+def _check_target(column: "pd.Series[Any]", name: str) -> None:
+    """Raise DataError where words hardly repeat, so that no class could be learned."""
+    words, rows = column.nunique(), len(column)
+    if rows > 20 and words > rows / 2 and all(isinstance(cell, str) for cell in column.dropna()):
+        raise DataError(
+            f"the target {name!r} holds {words:,} different words in {rows:,} rows "
+            f"({column.dropna().iloc[0]!r}, ...), too many to be labels; "
+            "are they numbers that need cleaning?"
+        )
 
 
 def _columns(frame: "pd.DataFrame") -> str:

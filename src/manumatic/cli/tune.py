@@ -5,11 +5,10 @@ __all__ = ["add_arguments", "run"]
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from manumatic.cli.nets import load_net
-from manumatic.cli.table import READS, UsageError, read_table, wanted_target
+from manumatic.cli.nets import check_bundles, load_net, wanted_metric
+from manumatic.cli.table import READS, UsageError, check_free, read_table, wanted_target
 
 if TYPE_CHECKING:
     from manumatic.compare.problem import Problem
@@ -20,12 +19,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("data", help=READS)
     parser.add_argument("-t", "--target", metavar="NAME", help="the column to predict")
-    parser.add_argument("--time", type=float, metavar="SECONDS", help="default: 60, or --trials")
+    parser.add_argument(
+        *("--time", "--time-limit"),
+        type=float,
+        metavar="S",
+        help="seconds; default: 60, or --trials",
+    )
     parser.add_argument("--trials", type=int, metavar="N", help="of all processes together")
     parser.add_argument(
         "--storage", metavar="FILE", help="a journal: processes share it, and it is gone on with"
     )
-    parser.add_argument("--scoring", metavar="NAME", help="scikit-learn's; default: the loss")
+    parser.add_argument("--scoring", metavar="NAME", help="rmse, roc_auc, ...; default: the loss")
     parser.add_argument("--cv", type=int, metavar="K", help="folds; default: a fifth is held out")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model", default="auto", help="auto (default), linear, mlp, table or cnn")
@@ -40,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Tune, and print what was found."""
     out = arguments.save
-    if out is not None and Path(out).exists() and not arguments.force:
-        raise UsageError(f"{out} exists; --force overwrites it")
+    _check(arguments)
+    scoring = None if arguments.scoring is None else wanted_metric(arguments.scoring)
     X, y, notes = read_table(arguments.data)
     target = wanted_target(X, arguments.target, arguments.data) if y is None else None
 
@@ -62,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         problem.labels,
         time=60.0 if arguments.time is None and arguments.trials is None else arguments.time,
         trials=arguments.trials,
-        scoring=arguments.scoring,
+        scoring=scoring,
         cv=arguments.cv,
         storage=arguments.storage,
         on_trial=lambda trial: say(_told(trial)),
@@ -71,6 +75,15 @@ def run(arguments: argparse.Namespace) -> int:
     if out is not None:
         say(save(found.best, out, problem.X))
     return 130 if found.interrupted else 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """What can be refused before the data are read."""
+    check_free(arguments.save, arguments.force)
+    if arguments.save is not None:
+        check_bundles()
+    if arguments.cv is not None and arguments.cv < 2:
+        raise UsageError(f"--cv takes 2 folds or more; got {arguments.cv}")
 
 
 def _net(arguments: argparse.Namespace, problem: "Problem") -> Any:

@@ -119,6 +119,8 @@ def plan(
     >>> print(plan(X, y, models=["RidgeCV"]))
     2 scikit-learn + 0 PyTorch models x 5 folds = 10 fits; 5 shuffled folds; seed 0
     """
+    if time_limit is not None and not time_limit >= 0:
+        raise ComponentError(f"time_limit takes seconds, 0 or more, or None; got {time_limit!r}")
     problem = open_problem(X, y, target=target, groups=groups, time=time, metric=metric)
     chosen = choose_metric(problem, metric)
     shared = make_folds(problem, folds, repeats, random_state)

@@ -173,9 +173,9 @@ class _Words:
 
     def noise(self, guess: Row, best: Row) -> tuple[str, ...]:
         return (
-            f"Nothing beats guessing: {self._score(guess)} ({guess.name}).",
-            f"The best model, {best.name}, {self._against(best, guess)}, within noise.",
-            "Better columns or more rows can help; a bigger model cannot.",
+            f"Nothing beats guessing by more than noise: {self._score(guess)} ({guess.name}).",
+            f"The best model, {best.name}, {self._against(best, guess)}.",
+            "Better columns, more rows or more folds can tell; a bigger model hardly.",
         )
 
     def reasons(

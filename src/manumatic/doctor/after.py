@@ -26,6 +26,7 @@ from torch import Tensor
 from manumatic.doctor.course import Course
 from manumatic.doctor.driving import plateau
 from manumatic.doctor.finding import Finding
+from manumatic.show.frame import short
 
 # --- the end of a run ----------------------------------------------------------------------------
 
@@ -57,8 +58,9 @@ def unfinished(course: Course) -> Iterator[Finding]:
     yield Finding(
         "MM302",
         f"not finished: the {part} loss fell {100 * (1 - end / start):.0f} % over the last {last} "
-        f"({start:.2g} → {end:.2g}); at this pace about {float(f'{more:.2g}'):g} more epochs bring "
-        f"it to {end / 10:.2g}.",
+        f"({short(start, 2)} → {short(end, 2)}); at this pace about "
+        f"{float(f'{more:.2g}'):,.0f} more epochs bring "
+        f"it to {short(end / 10, 2)}.",
         f"loop=mm.Loop(epochs={2 * course.epochs})" + ("" if course.prepared else "  # or scale X"),
     )
 
@@ -88,9 +90,9 @@ def overfitted(course: Course) -> Iterator[Finding]:
         return
     yield Finding(
         "MM305",
-        f"the validation loss was best in epoch {best} ({valid[best]:.3g}) and is {valid[-1]:.3g} "
-        f"at the end, while the training loss fell on ({train[best]:.3g} → {train[-1]:.3g}); the "
-        "last weights are kept.",
+        f"the validation loss was best in epoch {best} ({short(valid[best], 3)}) and is "
+        f"{short(valid[-1], 3)} at the end, while the training loss fell on "
+        f"({short(train[best], 3)} → {short(train[-1], 3)}); the last weights are kept.",
         f'loop=mm.Loop(epochs={course.epochs}, keep="best")',
     )
 
@@ -106,8 +108,9 @@ def fluke(course: Course) -> Iterator[Finding]:
     yield Finding(
         "MM311",
         f"the weights of epoch {best} are kept, the best of {len(valid)} by {course.n_valid} "
-        f"validation rows ({valid[best]:.3g}), although the training loss fell from "
-        f"{train[best]:.3g} to {train[-1]:.3g} afterwards: on so few rows this may be luck.",
+        f"validation rows ({short(valid[best], 3)}), although the training loss fell from "
+        f"{short(train[best], 3)} to {short(train[-1], 3)} afterwards: on so few rows this may be "
+        "luck.",
         "data=mm.Data(validation=0.2)  # or mm.Loop(epochs=...) without patience",
     )
 
@@ -131,8 +134,8 @@ def worse_than_chance(course: Course) -> Iterator[Finding]:
     answer = "mean" if course.kind == "regression" else "shares of the classes"
     yield Finding(
         "MM405",
-        f"the {part} loss of {loss:.4g} does not beat always answering the {answer}, which gives "
-        f"{chance:.4g}.",
+        f"the {part} loss of {short(loss)} does not beat always answering the {answer}, which "
+        f"gives {short(chance)}.",
         "mm.compare(X, y)  # is there anything to learn?",
     )
 
@@ -217,7 +220,7 @@ def _means_apart(y: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]]) 
     apart, spread = max(means) - min(means), float(y.std())
     if apart <= max(1.5, 6 / math.sqrt(min(len(test) for _, test in folds))) * spread:
         return ""
-    listed = ", ".join(f"{mean:.4g}" for mean in means)
+    listed = ", ".join(map(short, means))
     return f"the means of y, {listed}, are up to {apart / spread:.1f} standard deviations apart"
 
 
@@ -356,7 +359,7 @@ def no_better_than(
     verdict = f"a tie, p = {p:.2g}" if gain > 0 else f"p = {p:.2g}"
     yield Finding(
         "MM405",
-        f"{name} ({ours:.4g}) does not beat {baseline_name} ({theirs:.4g}) on the same {folds} "
-        f"folds ({verdict}).",
+        f"{name} ({short(ours)}) does not beat {baseline_name} ({short(theirs)}) on the same "
+        f"{folds} folds ({verdict}).",
         f"mm.compare(X, y)  # {baseline_name} is the simpler one",
     )

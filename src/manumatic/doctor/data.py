@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from manumatic.doctor.case import Case
 from manumatic.doctor.finding import Finding
 from manumatic.doctor.forward import LOOK, kind_of, loss_name, names, predict, stray_labels
+from manumatic.show.frame import short
 
 APART = 100  # factor between the standard deviations of two columns
 FAR = 100  # largest absolute value
@@ -31,8 +32,8 @@ def unscaled(case: Case) -> Iterator[Finding]:
         spread = y.std(correction=0).item()
         if spread > SPREAD:
             said = (
-                f"y goes from {y.min():.4g} to {y.max():.4g} with a standard deviation of "
-                f"{spread:.3g}, far from the 1 that learning rates are made for."
+                f"y goes from {_plain(y.min().item())} to {_plain(y.max().item())} with a standard "
+                f"deviation of {short(spread, 3)}, far from the 1 that learning rates are made for."
             )
             itself = case.task is not None and case.task.kind == "reconstruction"
             scaler = f"mm.Data({'preprocess' if itself else 'target'}=StandardScaler())"
@@ -65,13 +66,17 @@ def _features(case: Case) -> Iterator[tuple[str, str]]:
         ratio = _ratio(spread[real])
         if ratio > APART:
             ends = spread.where(real, 0).argmax(), spread.where(real, torch.inf).argmin()
-            spans = [f"{_column(case, c)} spans {low[c]:.4g} to {high[c]:.4g}" for c in ends]
+            spans = [
+                f"{_column(case, c)} spans {_plain(low[c].item())} to {_plain(high[c].item())}"
+                for c in ends
+            ]
             times = f"{float(f'{ratio:.2g}'):,.0f}"
             yield f"{' and '.join(spans)}: the one varies {times} times as much.", mend
             return
     if reach.numel() and reach.max() > FAR:
         far = reach.argmax()
-        yield f"{_column(case, far)} reaches {reach[far]:.4g}; networks want inputs near 1.", mend
+        size = _plain(reach[far].item())
+        yield f"{_column(case, far)} reaches {size}; networks want inputs near 1.", mend
 
 
 def _ratio(spread: Tensor) -> float:
@@ -85,8 +90,13 @@ def _values(X: Tensor) -> Iterator[tuple[str, str]]:
     if FAR < reach < float("inf"):
         pixels = X.ndim == 4 and reach <= 255
         what = "pixels" if pixels else "values"
-        said = f"{what} of X reach {reach:.4g}; networks want inputs near 1."
+        said = f"{what} of X reach {_plain(reach)}; networks want inputs near 1."
         yield said, "X = X / 255" if pixels else "X = (X - X.mean()) / X.std()"
+
+
+def _plain(value: float) -> str:
+    """A value as it stands in the data: a year has no comma."""
+    return f"{value:.4g}" if abs(value) < 1e4 else short(value)
 
 
 def _column(case: Case, number: Any) -> str:

@@ -22,6 +22,7 @@ from manumatic.doctor.case import Case, examine
 from manumatic.doctor.course import Course
 from manumatic.doctor.finding import Finding
 from manumatic.doctor.stability import at_most
+from manumatic.show.frame import short
 
 TIMES = 10  # a loss so many times the best
 EPOCHS = 5  # for so long
@@ -88,11 +89,12 @@ def diverging(course: Course) -> Iterator[Finding]:
     rate, epoch = f"lr={course.lr:g}", watch.seen - 1
     if watch.found and math.isfinite(watch.last):
         said = (
-            f"{rate} makes the loss grow: it was {watch.best:.3g} at its best and is "
-            f"{watch.last:.3g} in epoch {epoch}, more than {TIMES} times that for {EPOCHS} epochs."
+            f"{rate} makes the loss grow: it was {short(watch.best, 3)} at its best and is "
+            f"{short(watch.last, 3)} in epoch {epoch}, more than {TIMES} times that for {EPOCHS} "
+            "epochs."
         )
     else:
-        since = f" after {watch.first:.4g} in the first" if watch.seen > 1 else ""
+        since = f" after {short(watch.first)} in the first" if watch.seen > 1 else ""
         epoch += not watch.found  # the loop stopped before that epoch had a mean
         said = f"{rate} threw the weights away: the loss is no number in epoch {epoch}{since}."
     lower = course.lr / 10
@@ -118,19 +120,19 @@ def plateau(course: Course) -> Iterator[Finding]:
     near = NEAR if steps < 2 else NEAR + 0.5 / course.batch_size
     if max(abs(mean - chance) for mean in quarters) > near * chance:
         return
-    stays = f"the loss has stayed at {losses[-1]:.4g} for {len(half)} epochs"
+    stays = f"the loss has stayed at {short(losses[-1])} for {len(half)} epochs"
     if course.kind == "regression":
         yield Finding(
             "MM310",
-            f"{stays}; the same answer for every row gives {chance:.4g}. The model has learned the "
-            "mean of y and nothing else: a target of shape (n,) beside outputs (n, 1) does this, "
-            "or X says nothing about y.",
+            f"{stays}; the same answer for every row gives {short(chance)}. The model has learned "
+            "the mean of y and nothing else: a target of shape (n,) beside outputs (n, 1) does "
+            "this, or X says nothing about y.",
             "y = y.view(-1, 1)  # the shape of the model's output",
         )
     else:
         yield Finding(
             "MM310",
-            f"{stays}; always answering the shares of the classes gives {chance:.4g}. The model "
+            f"{stays}; always answering the shares of the classes gives {short(chance)}. The model "
             "has learned those and nothing else: no gradient gets through to its first layers, or "
             "X says nothing about y.",
             "print(model(X[:5]))  # the same numbers for each row?",

@@ -2,11 +2,11 @@
 
 __all__ = ["CODES", "Finding", "Findings", "facts_of", "ignore", "is_ignored"]
 
-import html
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from manumatic.errors import ComponentError, nearest
+from manumatic.show.net import render_findings
 
 # The first digit is the part of the work: 0 the script, 1 data, 2 model and loss, 3 optimizer and
 # loop, 4 evaluation, 5 keeping.  A code keeps its meaning for ever.
@@ -116,7 +116,7 @@ class Findings(list[Finding]):
         return "\n".join(map(str, self)) or "no findings"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return render_findings(facts_of(self))
 
 
 def facts_of(findings: Iterable[Finding]) -> list[dict[str, str]]:

@@ -28,6 +28,7 @@ from manumatic.doctor.forward import (
     twin,
 )
 from manumatic.parts.loss import last_operation
+from manumatic.show.frame import short
 
 CLASSES = ("classes", "log_classes")
 MEDIAN = ("L1Loss", "l1_loss")  # of these the best constant; of the others the mean
@@ -208,10 +209,10 @@ def far_first_loss(case: Case) -> Iterator[Finding]:
     if copied is not None and not _first_and_chance(case, copied.train())[0] > 3 * chance:
         return
     reach = case.X[:LOOK].abs().amax().item()
-    said = f"the first loss is {first:.3g}, where guessing gives {chance:.3g}"
+    said = f"the first loss is {short(first, 3)}, where guessing gives {short(chance, 3)}"
     if reach > 10 and case.X.is_floating_point():
         mend = 'mm.Data(preprocess="auto")' if case.task else "X = (X - X.mean(0)) / X.std(0)"
-        yield Finding("MM205", f"{said}: X reaches {reach:.4g}, so the outputs are large.", mend)
+        yield Finding("MM205", f"{said}: X reaches {short(reach)}, so the outputs are large.", mend)
     else:
         heads = [n for n, layer in case.model.named_modules() if isinstance(layer, nn.Linear)]
         head = f"model.get_submodule({heads[-1]!r})" if heads else "model.head"

@@ -146,6 +146,10 @@ def _ready(training: Training, specs: Specs, processes: Processes) -> Training:
     """What goes by all the others: the loss, the epochs that fit into the time, a checkpoint."""
     fit_loss(training, specs.loss)
     fit_to_time(training)
+    loop = training.loop
+    if training.valid is None and (loop.patience is not None or loop.keep == "best"):
+        told = f"all {loop.epochs} epochs, the last weights kept"
+        training.facts.logbook.note("loop", told, "no rows are held out to judge by")
     saves = training.loop.saves
     if saves is not None and saves.resume and processes.same(Path(saves.path).exists()):
         training.load(saves.path)

@@ -33,7 +33,9 @@ def note(training: Any, step: Step | None) -> None:
     else:
         state.epoch, state.batch, state.epoch_done = step.epoch, step.batch, step.last
         state.steps += 1
-        state.losses.append(step.loss)
+        # a number, not its tensor: little tensors that stay keep the large ones that go from being
+        # reused, a megabyte a step; a GPU has memory of its own and must not wait
+        state.losses.append(step.loss.item() if step.loss.is_cpu else step.loss)
         if state.steps == 1:
             training.watcher.first_step(training)
         if step.last:
@@ -53,8 +55,9 @@ def _note_epoch(training: Any, step: Step) -> None:
     state = training.state
     losses, state.losses = state.losses, []
     if training.facts.device.type == "cpu":
-        loss = sum(loss.item() for loss in losses) / len(losses)
+        loss = sum(map(float, losses)) / len(losses)
     else:
+        losses = [torch.as_tensor(loss, device=training.facts.device) for loss in losses]
         loss = torch.stack(losses).mean().item()  # one wait an epoch, not one a step
     training.watcher.epoch(training, step, loss)
     if not math.isfinite(loss):
@@ -74,11 +77,11 @@ def _how(training: Any) -> str:
 def settle(training: Any) -> None:
     """Put the weights that the loop promises into the model: the best ones, or the average."""
     state = training.state
-    kept = training.model if state.average is None else state.average.module
-    if state.best.weights is not None:
-        kept.load_state_dict(state.best.weights)
-    if kept is not training.model and state.steps:
-        training.model.load_state_dict(kept.state_dict())
+    promised = state.best.weights
+    if promised is None and state.average is not None and state.steps:
+        promised = state.average.module.state_dict()
+    if promised is not None:
+        training.model.load_state_dict(promised)
 
 
 def diverged(training: Any, error: FloatingPointError) -> DivergedError:

@@ -28,7 +28,7 @@ def write_checkpoint(training: Any, path: str | Path) -> None:
         **{name: part.state_dict() for name, part in _companions(state)},
         "best": [state.best.loss, state.best.epoch, state.best.weights],
         "position": [state.epoch, state.batch, state.steps, state.epoch_done, state.ended],
-        "losses": [loss.item() for loss in state.losses],
+        "losses": [float(loss) for loss in state.losses],
         "history": [list(row) for row in state.history],
         "safe": state.safe,
         # inside a fit our own generator is torch's; outside, it is what the last step left
@@ -74,7 +74,7 @@ def read_checkpoint(training: Any, path: str | Path) -> None:
     loss, epoch, weights = content["best"]
     state.best = Best(loss, epoch, processes.shards.scattered(weights, model))
     state.epoch, state.batch, state.steps, state.epoch_done, state.ended = content["position"]
-    state.losses = [torch.tensor(loss) for loss in content["losses"]]
+    state.losses = content["losses"]
     state.history = History(Record(*row) for row in content["history"])
     state.safe = processes.shards.scattered(content["safe"], model)
     if processes.rank == 0:

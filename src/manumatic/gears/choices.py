@@ -13,6 +13,7 @@ __all__ = [
     "choose_seed",
 ]
 
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from manumatic.nets.mixed import MixedNet
 from manumatic.nets.sequence import Steps
 from manumatic.nets.table import TableNet
 from manumatic.nets.text import TextGRU
-from manumatic.parts.components import Data, Loop, Model, Optimizer
+from manumatic.parts.components import Checkpoint, Data, Loop, Model, Optimizer
 from manumatic.parts.optimizer import as_optimizer
 from manumatic.task import Task
 
@@ -46,6 +47,10 @@ READERS = (Steps, TextGRU)
 def as_data(data: Any) -> Data:
     """The user's ``data=`` as a component."""
     if isinstance(data, Data):
+        if not isinstance(data.shuffle, bool | np.bool_):
+            raise ComponentError(
+                f"mm.Data(shuffle=...) must be True or False; got {data.shuffle!r}"
+            )
         return data
     if isinstance(data, str) and data == "auto":
         return Data()
@@ -97,8 +102,15 @@ def check_loop(loop: Loop) -> None:
             "mm.Loop(step=...) must be a function (model, loss_fn, optimizer, X, *target) that "
             f"returns the loss, or None; got {loop.step!r}"
         )
-    saves = loop.saves
-    if saves is not None and not (isinstance(saves.every, number) and saves.every >= 0):
+    if loop.saves is not None:
+        _check_saves(loop.saves)
+
+
+def _check_saves(saves: Checkpoint) -> None:
+    if not isinstance(saves.path, str | PathLike):
+        raise ComponentError(f"mm.Loop(checkpoint=...) must be a path; got {saves.path!r}")
+    number = (int, float, np.integer, np.floating)
+    if not (isinstance(saves.every, number) and saves.every >= 0):
         raise ComponentError(
             f"mm.Checkpoint(every=...) must be seconds, 0 or more; got {saves.every!r}"
         )
@@ -118,7 +130,7 @@ def choose_batch_size(data: Data, n_rows: int, logbook: Logbook) -> int:
     wanted = data.batch_size
     if wanted is None:
         return n_rows
-    if isinstance(wanted, int | np.integer) and wanted >= 1:
+    if isinstance(wanted, int | np.integer) and wanted >= 1 and wanted is not True:
         return min(int(wanted), n_rows)
     if not (isinstance(wanted, str) and wanted == "auto"):
         raise ComponentError(

@@ -123,7 +123,7 @@ class State:
     batch: int = -1  # the last one done
     steps: int = 0
     ended: bool = False
-    losses: list[Tensor] = field(default_factory=list)  # of this epoch
+    losses: list[Any] = field(default_factory=list)  # of this epoch: numbers, or tensors on a GPU
     history: History = field(default_factory=History)
     best: Best = field(default_factory=Best)
     schedule: Any = None

@@ -2,9 +2,11 @@
 
 __all__ = ["Part", "Training"]
 
+import copy
 import time
 from collections.abc import Iterator
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -156,11 +158,20 @@ class Training:
         return self.watcher.findings
 
     def automatic(self) -> Any:
-        """Back in the automatic gear: a fitted estimator with these weights."""
-        settle(self)
-        self.watcher.hush()
+        """Back in the automatic gear: a fitted estimator with these weights.
+
+        It has a copy of the model while the loop is under way, which can go on as if not asked.
+        """
         assert self.facts.make is not None
-        return self.facts.make(self)
+        self.watcher.hush()
+        model = self.model
+        if self.steps is not None and not self.state.ended and self.facts.processes.alone:
+            self.parts["model"] = copy.deepcopy(model)
+        try:
+            settle(self)
+            return self.facts.make(self)
+        finally:
+            self.parts["model"] = model
 
     def eject(self, path: str | Path | None = None) -> str:
         """Write the plain PyTorch script of this run, from its first step; returns its text.
@@ -200,7 +211,7 @@ class Training:
 
     def _extend(self, epochs: int) -> int:
         """The epoch that so many more end with; the loop is made as long as that."""
-        if epochs < 1:
+        if not isinstance(epochs, Integral) or epochs < 1:
             raise ComponentError(f"run(epochs=...) takes a whole number, 1 or more; got {epochs!r}")
         until = self.state.next_epoch + epochs
         if until > self.loop.epochs:

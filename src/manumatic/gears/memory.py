@@ -28,7 +28,7 @@ from manumatic.gears.pictures import (
     picture_steps,
 )
 from manumatic.gears.prepare import Preparation, Rows, class_weights, numeric_columns
-from manumatic.gears.table import is_table, steps_of
+from manumatic.gears.table import FEW, is_table, steps_of, table_loop
 from manumatic.logbook import Logbook
 from manumatic.parts.components import Data, Loop
 from manumatic.parts.data import Batches, split_rows
@@ -86,18 +86,20 @@ def open_rows(
 
 def loop_for(specs: Specs, spec: Data, rows: Rows, logbook: Logbook) -> Loop:
     """As long as the model needs for so many rows."""
-    batch_size = choose_batch_size(spec, len(rows), Logbook())
-    most = 1000 if specs.reconstructs else 300  # a row as a target says more than one number
+    n_rows, batch_size = len(rows), choose_batch_size(spec, len(rows), Logbook())
     soon = spec.preprocess == "tokens" or has_learned(specs.model)
     wanted = STEPS_OF_TEXTS if soon else STEPS
-    if is_table(specs.model, np.shape(rows.X)[1:]) and not specs.reconstructs:
-        wanted = steps_of(len(rows))
-    if kind_of(rows.X) == "image" and is_picture_net(specs.model) and not specs.reconstructs:
-        share = spec.validation is None or isinstance(spec.validation, int | float)
-        if share and len(rows) < FEW_PICTURES:  # rows of one's own cost no training row
-            return picture_loop(len(rows), logbook)
-        wanted = picture_steps(len(rows), batch_size)
-    return choose_loop(len(rows), batch_size, logbook, most, wanted)
+    if specs.reconstructs:  # a row as a target says more than one number
+        return choose_loop(n_rows, batch_size, logbook, 1000, wanted)
+    few, short = 0, table_loop
+    if is_table(specs.model, np.shape(rows.X)[1:]):
+        few, wanted = FEW, steps_of(n_rows)
+    elif kind_of(rows.X) == "image" and is_picture_net(specs.model):
+        few, short, wanted = FEW_PICTURES, picture_loop, picture_steps(n_rows, batch_size)
+    share = spec.validation is None or isinstance(spec.validation, int | float)
+    if n_rows < few and share:  # rows of one's own cost no training row
+        return short(n_rows, logbook)
+    return choose_loop(n_rows, batch_size, logbook, wanted=wanted)
 
 
 def _shaped(task: Task, preparation: Preparation, inputs: Tensor) -> Task:

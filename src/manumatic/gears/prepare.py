@@ -24,7 +24,12 @@ from manumatic.convert.border import Border
 from manumatic.errors import ComponentError, DataError
 from manumatic.logbook import Logbook
 from manumatic.parts.cells import sentences
-from manumatic.parts.columns import array_preprocess, table_preprocess, text_preprocess
+from manumatic.parts.columns import (
+    array_preprocess,
+    in_float32,
+    table_preprocess,
+    text_preprocess,
+)
 from manumatic.parts.components import Data
 from manumatic.parts.rows import as_images, kind_of, mean_and_spread, pixels_in
 from manumatic.parts.sequences import Sequences, steps_of
@@ -109,13 +114,13 @@ class Preparation:
         if self.target is None:
             return y
         scaled = self.target.transform(y.reshape(len(y), -1))
-        return scaled.reshape(y.shape)
+        return np.asarray(scaled).reshape(y.shape)
 
     def original(self, prediction: np.ndarray) -> np.ndarray:
         """Predictions (n, outputs) in the units of the user's target."""
         if self.target is None:
             return prediction
-        return self.target.inverse_transform(prediction)
+        return np.asarray(self.target.inverse_transform(prediction))
 
 
 def _last(preprocess: Any) -> Any:
@@ -179,7 +184,16 @@ def class_weights(class_weight: Any, y: Any, task: Task) -> np.ndarray | None:
         raise ComponentError(
             f"class_weight={class_weight!r} needs classes; this target is a number"
         )
-    return np.asarray(compute_sample_weight(class_weight, y), dtype=np.float64)
+    try:
+        weights = np.asarray(compute_sample_weight(class_weight, y), dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise ComponentError(
+            f'class_weight must be "balanced", {{label: weight}} with each label, or None; '
+            f"got {class_weight!r} ({error})"
+        ) from None
+    if not np.all((weights >= 0) & np.isfinite(weights)):
+        raise ComponentError(f"weights of classes are finite and 0 or more; got {class_weight!r}")
+    return weights
 
 
 def prepare_rows(
@@ -218,7 +232,6 @@ def prepare_rows(
 
 def _choose(spec: Data, train: Rows, task: Task, seed: int, logbook: Logbook) -> Any:
     """The preprocessing, not yet fitted."""
-    kind = kind_of(train.X)
     if spec.preprocess is None:
         return None
     if _splits_texts(spec.preprocess):
@@ -230,7 +243,12 @@ def _choose(spec: Data, train: Rows, task: Task, seed: int, logbook: Logbook) ->
             'preprocess must be "auto", "tokens", "sequences", "images", "mixed", None or a '
             f"scikit-learn transformer; got {spec.preprocess!r}"
         )
-    kind = KINDS.get(spec.preprocess, kind)
+    kind = KINDS.get(spec.preprocess, kind_of(train.X))
+    return in_float32(_made_for(kind, train, task, seed, logbook))
+
+
+def _made_for(kind: str, train: Rows, task: Task, seed: int, logbook: Logbook) -> Any:
+    """The preprocessing that suits rows of a kind."""
     if kind == "tokens":
         return _tokens(train.X)
     if kind in ("frame", "mixed"):

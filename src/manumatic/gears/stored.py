@@ -343,7 +343,7 @@ def _tensor(numbers: str) -> str:
 TENSOR = """
 
 def tensor(numbers):
-    return torch.tensor(np.asarray(numbers, dtype=np.float32))
+    return torch.tensor(np.ascontiguousarray(numbers, dtype=np.float32))
 
 
 """

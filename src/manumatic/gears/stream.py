@@ -111,8 +111,13 @@ def _all_targets(X: Any) -> Any:
             return np.asarray(getattr(source, name))
     with torch.random.fork_rng([]):
         if isinstance(X, DataLoader):
-            return np.concatenate([np.asarray(batch_rows(batch)[1]) for batch in X])
-        return np.asarray([item[1] for item in _items(X)])
+            found = [np.asarray(batch_rows(batch)[1]) for batch in X]
+        else:
+            found = [np.asarray(item[1])[np.newaxis] for item in _items(X)]
+    if not found:
+        raise DataError(f"X is a {type(X).__name__} without any row")
+    targets = np.concatenate(found)
+    return targets.ravel() if targets.shape[1:] == (1,) else targets
 
 
 def _items(X: Any) -> Any:

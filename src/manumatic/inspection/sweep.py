@@ -2,7 +2,6 @@
 
 __all__ = ["Sweep", "sweep"]
 
-import html
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from manumatic.parts.components import Loop
 from manumatic.parts.data import Batches
 from manumatic.show.curves import thinned
 from manumatic.show.lines import range_chart, rates_chart
-from manumatic.show.style import standalone
+from manumatic.show.style import standalone, with_picture
 from manumatic.watch.spec import Watch
 
 LOWEST = (1e-6, 1e-12)  # where a range test begins; the second where the first is too high
@@ -156,8 +155,7 @@ class Sweep:
         return f"{table(self.rows, self.diverges_from)}\n\n{self.sentence}"
 
     def _repr_html_(self) -> str:
-        text = html.escape(str(self))
-        return f'<pre style="white-space: pre-wrap">{text}</pre>{self.svg()}'
+        return with_picture(str(self), self.svg())
 
 
 def sweep(

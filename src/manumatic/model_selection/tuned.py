@@ -2,14 +2,13 @@
 
 __all__ = ["LOSS", "Trial", "Tuned"]
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from manumatic.show.frame import short
-from manumatic.show.style import standalone
+from manumatic.show.style import standalone, with_picture
 from manumatic.show.text import duration
 from manumatic.show.trials import trials_chart
 
@@ -163,8 +162,7 @@ class Tuned:
         return "\n".join([*lines, "", self.sentence])
 
     def _repr_html_(self) -> str:
-        text = html.escape(str(self))
-        return f'<pre style="white-space: pre-wrap">{text}</pre>{self.svg()}'
+        return with_picture(str(self), self.svg())
 
 
 def _cells(row: Trial) -> tuple[str, ...]:

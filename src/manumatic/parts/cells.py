@@ -18,9 +18,16 @@ import numpy as np
 import pandas as pd
 
 
-def smooth_clip(X: np.ndarray, bound: float | list[float] = 3.0) -> np.ndarray:
+def smooth_clip(
+    X: np.ndarray, bound: float | list[float] = 3.0, dtype: str | None = None
+) -> np.ndarray:
     """Squeeze outliers smoothly into ±bound: x / √(1 + (x/bound)²); near 0 x stays as it is."""
-    return X / np.sqrt(1 + np.square(X / np.asarray(bound, np.float32)))  # changes no type
+    X, limit = np.asarray(X), np.asarray(bound, np.float32)  # float32 stays float32
+    found = np.empty_like(X, dtype)
+    for first in range(0, len(X), 4096):  # what stands between x and the result stays small
+        x = X[first : first + 4096]
+        found[first : first + 4096] = x / np.sqrt(1 + np.square(x / limit))
+    return found
 
 
 def numbers(table: pd.DataFrame) -> np.ndarray:

@@ -28,8 +28,8 @@ def choose_device(device: Any) -> torch.device:
         return found if found is not None else torch.device("cpu")
     try:
         chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=chosen).item()
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise ComponentError(
             f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); "
             'device="auto" takes what there is'

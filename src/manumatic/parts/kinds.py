@@ -180,7 +180,7 @@ def _different(column: pd.Series) -> pd.Series:
     """One row for each value."""
     try:
         return pd.Series(column.unique(), name=column.name)
-    except TypeError:
+    except (TypeError, NotImplementedError):  # the latter from Arrow
         example = next(value for value in column if getattr(value, "__hash__", None) is None)
         raise DataError(
             f"column {column.name!r} holds a {type(example).__name__}, {example!r}: "

@@ -92,7 +92,7 @@ def resolve_model(spec: Model, task: Task, logbook: Logbook) -> Model:
     if isinstance(net, str):
         if net not in nets:
             raise ComponentError(
-                f"no ready net {net!r}{_unless_table(task)}; "
+                f"no ready net {net!r} for {_such_rows(task)}; "
                 f"there are {', '.join(nets)}.{nearest(net, [*nets, *FOUNDATIONS])}"
             )
         net = nets[net]
@@ -109,13 +109,15 @@ def _ready(task: Task) -> tuple[dict[str, Any], str]:
         return TEXT_NETS, "bag"
     if len(task.in_shape) == 2:
         return SEQUENCE_NETS, "conv"
+    if len(task.in_shape) == 1:
+        return {name: net for name, net in NETS.items() if name not in OF_IMAGES}, "table"
     return NETS, "cnn" if len(task.in_shape) == 3 else "table"
 
 
-def _unless_table(task: Task) -> str:
+def _such_rows(task: Task) -> str:
     if task.mixed:
-        return " for texts and images beside a table"
-    return " for texts" if task.vocabulary else " for sequences" * (len(task.in_shape) == 2)
+        return "texts and images beside a table"
+    return "texts" if task.vocabulary else ROWS.get(len(task.in_shape), "such rows")
 
 
 def build_model(spec: Model) -> nn.Module:
@@ -268,6 +270,8 @@ NETS: dict[str, Any] = {
     "cnn": CNN,
     "resnet": ResNet,
 }
+OF_IMAGES = ("cnn", "resnet")
+ROWS = {1: "tables", 2: "sequences", 3: "images"}  # by the dimensions of one row
 MIXED_NETS: dict[str, Any] = {"mixed": MixedNet}
 TEXT_NETS: dict[str, Any] = {
     "bag": TextBag,

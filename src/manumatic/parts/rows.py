@@ -4,7 +4,8 @@ __all__ = ["as_images", "count_rows", "kind_of", "mean_and_spread", "pixels_in",
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from manumatic.parts.images import (
 from manumatic.parts.sequences import are_images, are_sequences, padded
 
 LARGEST_DENSE = 5e8  # cells; 2 GB of float32
+AS_IT_IS = 'preprocess=None takes X as it is, and preprocess="auto" fills missing values'
 
 
 def kind_of(rows: Any) -> str:
@@ -71,10 +73,10 @@ def read_rows(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         In scikit-learn's words, for what cannot be read as rows.
     DataError
-        For a sparse matrix too large to be dense, or infinite values in a column.
+        For a sparse matrix too large to be dense, infinity, rows of several lengths, records.
     """
     X = _of_others(X)
     if not steps and _are_pictures(X):
@@ -87,17 +89,29 @@ def read_rows(
     if are_sequences(X, flat=steps):
         return padded(X)
     if sparse.issparse(X):
-        cells = X.shape[0] * X.shape[1]
-        if cells > LARGEST_DENSE:
-            raise DataError(
-                f"X is sparse with {cells:.1e} cells, too many to hold as dense rows; "
-                "put sklearn.decomposition.TruncatedSVD in front"
-            )
-        X = check_array(X, accept_sparse="csr", ensure_all_finite=_finite(allow_nan)).toarray()
+        X = _dense(X)
+    _refuse_records(X)
     if _holds_strings(X):
-        return _read_frame(pd.DataFrame(np.asarray(X, dtype=object)).infer_objects(), allow_nan)
+        return _read_frame(_in_columns(X), allow_nan)
     rows = _numbers(X, allow_nan)
     return _as_fitted(rows, pixels, moves=allow_nan) if rows.ndim > 2 else rows
+
+
+def _dense(X: Any) -> np.ndarray:
+    cells = X.shape[0] * X.shape[1]
+    if cells > LARGEST_DENSE:
+        raise DataError(
+            f"X is sparse with {cells:.1e} cells, too many to hold as dense rows; "
+            "put sklearn.decomposition.TruncatedSVD in front"
+        )
+    dense: np.ndarray = check_array(X, accept_sparse="csr", ensure_all_finite=False).toarray()
+    return dense
+
+
+def _in_columns(X: Any) -> pd.DataFrame:
+    times = isinstance(X, np.ndarray) and X.dtype.kind in "mM"
+    cells = X if times else np.asarray(X, dtype=object)  # objects of nanoseconds are numbers
+    return pd.DataFrame(cells).infer_objects()
 
 
 def _are_pictures(X: Any) -> bool:
@@ -118,21 +132,29 @@ def _numbers(X: Any, allow_nan: bool) -> np.ndarray:
     rows = check_array(
         X,
         dtype=[np.float64, np.float32],
-        ensure_all_finite=_finite(allow_nan),
+        ensure_all_finite=False,
         allow_nd=True,
         input_name="X",
     )
+    _refuse_cells(rows, allow_nan)
     return rows.astype(np.float32) if rows.ndim > 2 else rows
 
 
 def _of_others(X: Any) -> Any:
-    """Tensors and polars' tables as NumPy and pandas have them."""
+    """Tensors, masked arrays and polars' tables as NumPy and pandas have them."""
     if isinstance(X, torch.Tensor):
-        return X.detach().cpu().numpy()
+        X = X.detach().cpu().to_dense()
+        return (X.float() if X.dtype == torch.bfloat16 else X).numpy()  # NumPy has none
     if isinstance(X, Images):
         return np.asarray(X)
+    if np.ma.is_masked(X):
+        return X.astype(np.float64).filled(np.nan)
     if "polars" in sys.modules:
         polars = sys.modules["polars"]
+        if isinstance(X, polars.LazyFrame):
+            raise DataError(
+                "X is a LazyFrame, which holds no rows; X.collect() makes a table of it"
+            )
         if isinstance(X, polars.DataFrame):
             return X.to_pandas()
         if isinstance(X, polars.Series):
@@ -140,16 +162,19 @@ def _of_others(X: Any) -> Any:
     return X
 
 
-def _finite(allow_nan: bool) -> bool | str:
-    return "allow-nan" if allow_nan else True
-
-
 def _is_text(X: Any) -> bool:
     flat = isinstance(X, list | tuple | pd.Series) or (isinstance(X, np.ndarray) and X.ndim == 1)
     if not flat or len(X) == 0:
         return False
-    texts = any(isinstance(value, str) for value in X)
-    return texts and all(isinstance(value, str) or _is_missing(value) for value in X)
+    if not any(isinstance(value, str) for value in X):
+        return False
+    others = [value for value in X if not (isinstance(value, str) or _is_missing(value))]
+    if others:
+        raise DataError(
+            f"X is one-dimensional and holds texts, but also {others[0]!r}; give texts only, or a "
+            "table with rows (n, d)"
+        )
+    return True
 
 
 def _is_missing(value: Any) -> bool:
@@ -157,19 +182,39 @@ def _is_missing(value: Any) -> bool:
 
 
 def _holds_strings(X: Any) -> bool:
-    """A two-dimensional array or list with words in it: columns, not numbers."""
+    """A two-dimensional array or list with words or dates in it: columns, not numbers."""
     if isinstance(X, list | tuple):
         try:
             X = np.asarray(X)
         except ValueError:
-            return False  # rows of several lengths: check_array says so
-    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "OUST":
+            return False  # what has no one shape: check_array says so
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "OUSTmM":
         return False
+    if X.dtype.kind in "mM":
+        return True  # as floats they would be nanoseconds
     try:
         X.astype(np.float64)
     except (ValueError, TypeError):
-        return any(isinstance(value, str) for value in X.flat)
+        return any(isinstance(value, str | date | timedelta) for value in X.flat)
     return False
+
+
+def _refuse_records(X: Any) -> None:
+    """Raise for rows that NumPy would take for one thing each."""
+    rows = X if isinstance(X, list | tuple) else ()
+    if isinstance(X, Mapping) or any(isinstance(row, Mapping) for row in rows[:1]):
+        told = f"a {type(X).__name__}{' of dicts' * bool(rows)}"
+        raise DataError(f"X is {told}; pandas.DataFrame(X) makes a table of it")
+    if getattr(getattr(X, "dtype", None), "names", None):
+        raise DataError("X is an array of records; pandas.DataFrame(X) makes a table of it")
+    if isinstance(X, Iterator):
+        raise DataError(f"X is a {type(X).__name__}, which gives its rows once; list(X) keeps them")
+    lengths = {len(row) for row in rows if isinstance(row, list | tuple)}
+    if len(lengths) > 1:
+        raise DataError(
+            f"the rows of X hold from {min(lengths)} to {max(lengths)} values; give all the same "
+            'columns, or a net for sequences, such as model="gru"'
+        )
 
 
 def _read_frame(frame: pd.DataFrame, allow_nan: bool) -> pd.DataFrame:
@@ -179,21 +224,39 @@ def _read_frame(frame: pd.DataFrame, allow_nan: bool) -> pd.DataFrame:
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise DataError(f"X has two columns named {twice!r}; rename one of them")
-    numbers = frame.select_dtypes("number")
-    values = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-    if not np.isfinite(np.sum(values)) and np.isinf(values).any():
-        column = numbers.columns[np.isinf(values).any(axis=0)][0]
-        raise DataError(
-            f"Input X contains infinity in column {column!r}; "
-            "replace it with NaN (missing) or a number that means something"
-        )
+    numbers = frame.select_dtypes("number", exclude=[np.complexfloating])
+    _refuse_cells(numbers.to_numpy(dtype=np.float64, na_value=np.nan), True, numbers.columns)
     if not allow_nan and frame.isna().to_numpy().any():
         column = frame.columns[frame.isna().any()][0]
-        raise DataError(
-            f"Input X contains NaN in column {column!r}, and preprocess=None takes X as it is; "
-            'preprocess="auto" fills missing values'
-        )
-    return frame
+        raise DataError(f"Input X contains NaN in column {column!r}; {AS_IT_IS}")
+    return _with_times(frame)
+
+
+def _with_times(frame: pd.DataFrame) -> pd.DataFrame:
+    """Periods, and times of Arrow, as NumPy has them: pandas subtracts no date from those."""
+    read = frame
+    for place, kind in enumerate(frame.dtypes):
+        period = isinstance(kind, pd.PeriodDtype)
+        if period or (isinstance(kind, pd.ArrowDtype) and kind.kind == "M"):
+            column = frame.iloc[:, place]
+            read = frame.copy(deep=False) if read is frame else read
+            read.isetitem(place, column.dt.to_timestamp() if period else pd.DatetimeIndex(column))
+    return read
+
+
+def _refuse_cells(cells: np.ndarray, allow_nan: bool, names: Any = None) -> None:
+    """Raise for infinity, and for NaN where it may not pass; the names are those of columns."""
+    if np.isfinite(np.sum(cells)):
+        return  # one pass without a mask, as scikit-learn does it
+    for told, found, way in (
+        ("infinity", np.isinf, "replace it with NaN (missing) or a number that means something"),
+        ("NaN", np.isnan, AS_IT_IS),
+    ):
+        if told == "infinity" or not allow_nan:
+            for row, *place in np.argwhere(found(cells))[:1]:
+                column = names[place[0]] if names is not None else int(place[0])
+                where = f"column {column!r}" if cells.ndim == 2 else f"row {row}"
+                raise DataError(f"Input X contains {told} in {where}; {way}")
 
 
 def as_images(X: np.ndarray, mean: Any = 0.0, scale: Any = 1.0) -> np.ndarray:

@@ -4,7 +4,7 @@ __all__ = ["MOST", "bars"]
 
 from collections.abc import Sequence
 
-from manumatic.show.frame import Scale, drawing, hint, short, stroke, words
+from manumatic.show.frame import Scale, drawing, hint, short, shortened, stroke, words
 
 MOST = 20  # rows that can be read at a glance
 LINE, LEFT, RIGHT = 22, 180, 420
@@ -34,7 +34,7 @@ def bars(names: Sequence[str], values: Sequence[float], label: str) -> str:
         y = number * LINE
         size = f'x="{LEFT}" y="{y}" width="{round(x(value) - LEFT, 1)}" height="14" rx="2"'
         marks += [
-            words(LEFT - 8, y + 11, name if len(name) <= 30 else f"{name[:29]}…", "end"),
+            words(LEFT - 8, y + 11, shortened(name, 28), "end"),
             f'<rect {size} style="fill: var(--manual)">{hint(f"{name}: {value:.4g}")}</rect>',
             words(x(value) + 6, y + 11, short(value), "start"),
         ]

@@ -6,12 +6,25 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
-from manumatic.show.frame import Axis, Place, Scale, drawing, hint, short, stroke, ticks, words
+from manumatic.show.frame import (
+    Axis,
+    Place,
+    Scale,
+    drawing,
+    hint,
+    letters,
+    round_text,
+    short,
+    stroke,
+    ticks,
+    words,
+)
 
 WIDE, HIGH = 640, 300
 LEFT, TOP, BOTTOM = 50, 30, 258
 MOST = 800  # points in one picture: its size stays below 20 kB
 LETTER = 6.1  # pixels of a letter
+LONGEST = 28  # letters of a name; of a longer one the end is told, which says which weight it is
 
 Curve = Sequence[Place]
 
@@ -55,7 +68,7 @@ def curve_chart(
     if not curves:
         return ""
     names = {name: _aim(name, targets) for name in curves}
-    right = WIDE - 12 - LETTER * max(map(len, names.values()))
+    right = WIDE - 12 - LETTER * max(map(letters, names.values()))
     epochs = [epoch for curve in given.values() for epoch, _ in curve]
     values = [v for curve in curves.values() for _, v in _finite(curve)]
     x = Scale((min(epochs), max(epochs)), LEFT, right)
@@ -158,7 +171,8 @@ def _tone(name: str, curves: Mapping[str, Curve]) -> str:
 
 
 def _aim(name: str, targets: Mapping[str, float] | None) -> str:
-    return f"{name} → {short(targets[name])}" if targets and name in targets else name
+    told = name if len(name) <= LONGEST else "…" + name[1 - LONGEST :]
+    return f"{told} → {short(targets[name])}" if targets and name in targets else told
 
 
 def _way(name: str, curve: Curve) -> str:
@@ -171,7 +185,7 @@ def _frame(x: Scale, y: Axis, value: str) -> list[str]:
     marks = [words(0, 12, f"{value}, logarithmic" if y.log else value, "start", "what")]
     for level in y.levels:
         marks.append(stroke("grid", LEFT, y(level), x.end, y(level)))
-        marks.append(words(LEFT - 8, y(level) + 4, short(level), "end"))
+        marks.append(words(LEFT - 8, y(level) + 4, round_text(level), "end"))
     whole = [tick for tick in ticks(*x.span, most=8) if tick == int(tick)]  # no half epochs
     marks += [words(x(tick), BOTTOM + 20, f"{tick:,.0f}", "middle") for tick in whole]
     return [*marks, words(x.end, BOTTOM + 38, "epoch", "end")]

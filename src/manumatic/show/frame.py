@@ -6,15 +6,19 @@ __all__ = [
     "drawing",
     "falls_far",
     "hint",
+    "letters",
     "padded",
     "round_levels",
+    "round_text",
     "short",
+    "shortened",
     "stroke",
     "ticks",
     "words",
 ]
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -108,23 +112,62 @@ def round_levels(values: Sequence[float]) -> list[float]:
     low, high = min(values), max(values)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
     digits = (1, 2, 5) if len(powers) < 3 else (1,)
+    powers = powers[:: math.ceil(len(powers) / 8) or 1]  # more labels would touch
     return [n * 10.0**power for power in powers for n in digits if low <= n * 10.0**power <= high]
 
 
-def short(value: float) -> str:
-    """A number for an axis or a label.
+def short(value: float, digits: int = 4) -> str:
+    """A number for a label or a sentence, with so many digits, and all of those before the point.
 
     Examples
     --------
-    >>> short(4031.2007), short(0.25), short(1e-5), short(-3.0)
-    ('4,031', '0.25', '1e-5', '-3')
+    >>> short(4031.2007), short(0.25), short(1e-5), short(-3.0), short(float("inf"))
+    ('4,031', '0.25', '1e-5', '-3', 'inf')
+    >>> short(4031.2007, 3), short(0.123456, 3)
+    ('4,031', '0.123')
     """
+    if not math.isfinite(value):
+        return f"{value}"
     if not value or 1e-3 <= abs(value) < 1e6:
-        digits = max(3 - math.floor(math.log10(abs(value))), 0) if value else 0
-        text = f"{value:,.{digits}f}"
+        after = max(digits - 1 - math.floor(math.log10(abs(value))), 0) if value else 0
+        text = f"{value:,.{after}f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
-    head, power = f"{value:.3e}".split("e")
+    head, power = f"{value:.{digits - 1}e}".split("e")
     return f"{float(head):g}e{int(power)}"
+
+
+def round_text(value: float) -> str:
+    """A round number of an axis: all its digits, unless there are very many.
+
+    Examples
+    --------
+    >>> round_text(54_123.2), round_text(5e10), round_text(0.00002)
+    ('54,123.2', '5e10', '2e-5')
+    """
+    return f"{value:,.10g}" if not value or 1e-4 <= abs(value) < 1e6 else short(value)
+
+
+def letters(text: str) -> int:
+    """How many letters wide a text is; those of East Asia take the room of two.
+
+    Examples
+    --------
+    >>> letters("netz"), letters("網")
+    (4, 2)
+    """
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def shortened(name: str, most: int) -> str:
+    """A name without its middle where it is long: its end may be all that tells it from others.
+
+    Examples
+    --------
+    >>> shortened("column_12345", 7), shortened("SVC", 7)
+    ('col…345', 'SVC')
+    """
+    half = (most - 1) // 2
+    return name if len(name) <= most else f"{name[: most - 1 - half]}…{name[len(name) - half :]}"
 
 
 def stroke(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:

@@ -7,10 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from manumatic.show.frame import Place, drawing, hint, words
+from manumatic.show.frame import Place, drawing, hint, shortened, words
 from manumatic.show.layout import FULL, LETTER, Box, lay_out
 
 BEND = 7  # radius of a corner
+BOLD = 7.2  # pixels of a letter
 
 
 def graph_chart(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -69,15 +70,21 @@ def box_texts(box: Box) -> list[tuple[float, float, str, str, str]]:
     row, left, right, base = box.row, box.x + 10, box.right - 10, box.middle[1] + 4
     shape = "goes on" if box.ghost else row["shape"]
     if box.height < FULL:
-        return [(left, base, row["kind"], "start", "kind"), (right, base, shape, "end", "")]
-    room = int((box.width - 30) / LETTER) - len(shape)
+        kind = shortened(row["kind"], _room(box, shape, BOLD))
+        return [(left, base, kind, "start", "kind"), (right, base, shape, "end", "")]
+    weights, room = f"{row['parameters']:,}", _room(box, shape, LETTER)
     name = row["name"] if len(row["name"]) <= room else "…" + row["name"][1 - room :]
     return [
-        (left, base - 8, row["kind"], "start", "kind"),
-        (right, base - 8, f"{row['parameters']:,}", "end", ""),
+        (left, base - 8, shortened(row["kind"], _room(box, weights, BOLD)), "start", "kind"),
+        (right, base - 8, weights, "end", ""),
         (left, base + 8, name, "start", ""),
         (right, base + 8, shape, "end", ""),
     ]
+
+
+def _room(box: Box, beside: str, letter: float) -> int:
+    """Letters of a text that fit into a line beside another text."""
+    return max(3, int((box.width - 30 - LETTER * len(beside)) / letter))
 
 
 def rounded(path: Sequence[Place]) -> list[tuple[Place, Place, Place]]:

@@ -14,6 +14,7 @@ from manumatic.show.frame import (
     drawing,
     falls_far,
     hint,
+    round_text,
     short,
     stroke,
     ticks,
@@ -208,7 +209,7 @@ def _levels(y: Axis, value: str, right: float) -> list[str]:
     marks = [words(0, 12, f"{value}, logarithmic" if y.log else value, "start", "what")]
     for level in y.levels:
         marks.append(stroke("grid", LEFT, y(level), right, y(level)))
-        marks.append(words(LEFT - 8, y(level) + 4, short(level), "end"))
+        marks.append(words(LEFT - 8, y(level) + 4, round_text(level), "end"))
     return marks
 
 

@@ -1,6 +1,6 @@
-"""What a fit has left, as a card below scikit-learn's diagram of the estimator."""
+"""What a fit has left, as a card below scikit-learn's diagram of the estimator; findings alone."""
 
-__all__ = ["render_net"]
+__all__ = ["render_findings", "render_net"]
 
 from collections.abc import Mapping, Sequence
 
@@ -48,3 +48,15 @@ def render_net(
             style=Markup(drawing_style()),
         )
     )
+
+
+def render_findings(findings: Sequence[Mapping[str, str]]) -> str:
+    """The same card with nothing but findings; parameters and result as above.
+
+    Examples
+    --------
+    >>> "no findings" in render_findings([])
+    True
+    """
+    page = environment().get_template("found.html")
+    return page.render(findings=findings, style=Markup(drawing_style()))

@@ -6,6 +6,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from manumatic.show.frame import short
 from manumatic.show.text import duration
 
 PARTS = {  # the five words, and the question that each answers
@@ -27,5 +28,5 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["duration"] = duration
+    made.filters |= {"duration": duration, "short": short}
     return made

@@ -51,7 +51,8 @@ def write_report(facts: Facts, path: str | Path) -> Path:
 def _view(facts: Facts) -> dict[str, Any]:
     """What the templates show: the facts, the drawings and the best network."""
     done = [row for row in facts["rows"] if row["verdict"] != "failed"]
-    span, digits = _span(done), facts["metric"]["decimals"]
+    metric = facts["metric"]
+    span, digits = _span(done), metric["decimals"]
     dots = {row["name"]: Markup(svg.fold_dots(row, span, done[0]["mean"], digits)) for row in done}
     nets = [row for row in facts["rows"] if row["training"]]
     costs = [row for row in done if span[0] <= row["mean"] <= span[1]]
@@ -63,7 +64,7 @@ def _view(facts: Facts) -> dict[str, Any]:
         "lever": Markup(svg.lever(facts["verdict"]["gear"])),
         "dots": dots,
         "axis": Markup(svg.axis(span)) if done else "",
-        "cost": Markup(svg.cost_chart(costs, span, facts["metric"]["lower_is_better"]))
+        "cost": Markup(svg.cost_chart(costs, span, metric["lower_is_better"], metric["label"]))
         if costs
         else "",
         "curves": {row["name"]: Markup(svg.loss_curves(row["training"]["curves"])) for row in nets},
@@ -80,5 +81,5 @@ def _span(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     ranked = [row for row in rows if row["family"] != "baseline"] or rows
     near = ranked[: max(2, math.ceil(0.75 * len(ranked)))]
     scores = [score for row in near for score in row["scores"]] or [0.0, 1.0]
-    edge = (max(scores) - min(scores)) * 0.05 or 0.5
+    edge = (max(scores) - min(scores)) * 0.05 or abs(scores[0]) * 0.05 or 0.5
     return min(scores) - edge, max(scores) + edge

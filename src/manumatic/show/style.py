@@ -1,9 +1,10 @@
 """The styles of the pages for a drawing that stands alone: light and dark, one source."""
 
-__all__ = ["drawing_style", "standalone"]
+__all__ = ["drawing_style", "standalone", "with_picture"]
 
 import re
 from functools import cache
+from html import escape
 from importlib.resources import files
 
 PAD = 16  # around the drawing, to the edge of its card
@@ -47,4 +48,19 @@ def standalone(drawing: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="mm {kind}" {size} {box}{label}>'
         f'<style>{drawing_style()}</style><rect class="card" {card}/>{marks}'
+    )
+
+
+def with_picture(text: str, picture: str) -> str:
+    """A table, a blank line and sentences as HTML, with a picture below; what is wide scrolls.
+
+    Examples
+    --------
+    >>> with_picture("lr  loss\\n0.1  inf\\n\\nTake 0.01.", "").count("Take 0.01.")
+    1
+    """
+    table, _, sentences = text.partition("\n\n")
+    return (
+        f'<pre tabindex="0" style="overflow-x: auto; white-space: pre">{escape(table)}</pre>'
+        f'<p>{escape(sentences)}</p><div style="overflow-x: auto">{picture}</div>'
     )

@@ -17,13 +17,17 @@ from manumatic.show.frame import (
     Span,
     drawing,
     hint,
+    letters,
     padded,
+    round_text,
+    shortened,
     stroke,
     ticks,
     words,
 )
 
 WIDE = 300  # of the dots
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
 def fold_dots(row: Mapping[str, Any], span: Span, best: float, digits: int) -> str:
@@ -53,7 +57,7 @@ def fold_dots(row: Mapping[str, Any], span: Span, best: float, digits: int) -> s
 def axis(span: Span) -> str:
     """The numbers under the dots."""
     x = Scale(span, 6, WIDE - 6)
-    marks = [words(x(tick), 13, f"{tick:,.10g}", "middle") for tick in ticks(*span, most=4)]
+    marks = [words(x(tick), 13, round_text(tick), "middle") for tick in ticks(*span, most=4)]
     return drawing(WIDE, 18, marks, "axis", "dots")
 
 
@@ -73,47 +77,59 @@ def loss_curves(curves: Mapping[str, Sequence[Sequence[float]]]) -> str:
     if not points:
         return ""
     epochs, losses = zip(*points, strict=True)
-    x = Scale((min(epochs), max(epochs)), 46, 472)
-    y = Axis(losses, 160, 12)
-    marks = []
+    x = Scale((min(epochs), max(epochs)), 46, 392)
+    y = Axis(losses, 160, 26)
+    marks = [words(0, 11, "loss, logarithmic" if y.log else "loss", "start")]
     for level in y.levels:
         marks += [
-            stroke("grid", 46, y(level), 472, y(level)),
-            words(38, y(level) + 4, f"{level:.3g}", "end"),
+            stroke("grid", 46, y(level), 392, y(level)),
+            words(38, y(level) + 4, round_text(level), "end"),
         ]
-    marks += [words(x(tick), 176, f"{tick:,.10g}", "middle") for tick in ticks(*x.span, most=6)]
+    whole = [tick for tick in ticks(*x.span, most=6) if tick == int(tick)]  # no half epochs
+    marks += [words(x(tick), 176, f"{tick:,.0f}", "middle") for tick in whole]
     for part, line in kept.items():
         path = " ".join(f"{x(epoch)},{y(loss)}" for epoch, loss in line)
         title = hint(f"{part}: {line[0][1]:.4g} falls to {min(v for _, v in line):.4g}")
         marks.append(f'<polyline class="curve {escape(part)}" points="{path}">{title}</polyline>')
-    return drawing(480, 192, [*marks, words(472, 190, "epoch", "end")], "loss curves", "loss")
+    return drawing(400, 192, [*marks, words(392, 190, "epoch", "end")], "loss curves", "loss")
 
 
-def cost_chart(rows: Sequence[Mapping[str, Any]], span: Span, lower_is_better: bool) -> str:
+def cost_chart(
+    rows: Sequence[Mapping[str, Any]], span: Span, lower_is_better: bool, score: str
+) -> str:
     """What a better score costs: fit time (logarithmic) against mean score, better upwards.
 
-    A line joins the models that no other beats in both.
+    A line joins the models that no other beats in both; their names are written first, and a name
+    that would cover another is only in the dot's hint.
     """
     times = [max(row["fit_seconds"], 1e-4) for row in rows]
     x = Scale(padded(times, math.log10), 60, 880)
-    y = Scale(span, *((16, 262) if lower_is_better else (262, 16)))
-    marks = [words(1000, 302, "time of one fit", "end")]
+    y = Scale(span, *((34, 262) if lower_is_better else (262, 34)))
+    marks = [words(0, 12, f"mean {score}", "start")]
+    marks.append(words(1000, 302, "time of one fit, logarithmic", "end"))
     for tick in ticks(*span, most=7):
         marks += [
             stroke("grid", 60, y(tick), 1000, y(tick)),
-            words(50, y(tick) + 4, f"{tick:,.10g}", "end"),
+            words(50, y(tick) + 4, round_text(tick), "end"),
         ]
     for power in range(math.ceil(x.span[0]), math.floor(x.span[1]) + 1):
-        name = f"{10**power:g} s" if power > -2 else f"{10 ** (power + 3):g} ms"
+        name = f"{10.0**power:,.10g} s" if power > -2 else f"{10 ** (power + 3):g} ms"
         marks.append(words(x(power), 282, name, "middle"))
     places = [(x(math.log10(time)), y(row["mean"])) for time, row in zip(times, rows, strict=True)]
-    path = " ".join(f"{across},{up}" for across, up in _front(places))
+    front = _front(places)
+    path = " ".join(f"{across},{up}" for across, up in front)
     marks.append(f'<polyline class="front" points="{path}"/>')
     for row, (across, up) in zip(rows, places, strict=True):
         title = hint(f"{row['name']}: {row['mean']:.4g}")
         at = f'cx="{across}" cy="{up}" r="5.5"'
         marks.append(f'<circle class="dot {row["gear"].lower()}" {at}>{title}</circle>')
-    marks += _labels([row["name"] for row in rows], places)
+    first = sorted(range(len(rows)), key=lambda at: places[at] not in front)
+    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in places]
+    taken += [(0, y(tick) - 7, 54, y(tick) + 7) for tick in ticks(*span, most=7)]
+    names = _labels([rows[at]["name"] for at in first], [places[at] for at in first], taken)
+    if hidden := len(rows) - len(names):
+        marks.append(words(1000, 12, f"dots without a name: {hidden}; point at them", "end"))
+    marks += names
     return drawing(1000, 306, marks, "fit time against score", "cost")
 
 
@@ -139,28 +155,28 @@ def _front(places: Sequence[Place]) -> list[Place]:
     return steps
 
 
-def _labels(names: Sequence[str], places: Sequence[Place]) -> list[str]:
-    """Each name beside its dot: right, left, above or below, where it covers nothing."""
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in places]
+def _labels(names: Sequence[str], places: Sequence[Place], taken: list[Box]) -> list[str]:
+    """Each name beside its dot: right, left, above or below, where it covers nothing; or none."""
     found = []
     for name, (x, y) in zip(names, places, strict=True):
-        long = 7.0 * len(name)
+        name = shortened(name, 28)
+        long = 7.0 * letters(name)
         boxes = {
-            "start": (x + 9, y - 6, x + 9 + long, y + 6),
-            "end": (x - 9 - long, y - 6, x - 9, y + 6),
-            "above": (x - long / 2, y - 20, x + long / 2, y - 8),
-            "below": (x - long / 2, y + 8, x + long / 2, y + 20),
+            "start": (x + 9, y - 8, x + 9 + long, y + 8),
+            "end": (x - 9 - long, y - 8, x - 9, y + 8),
+            "above": (x - long / 2, y - 23, x + long / 2, y - 7),
+            "below": (x - long / 2, y + 7, x + long / 2, y + 23),
         }
-        if boxes["end"][0] < 60:  # the numbers of the axis are there
-            del boxes["end"]
-        free = (side for side in boxes if not any(_overlap(boxes[side], box) for box in taken))
-        side = next(free, "start")
-        taken.append(boxes[side])
-        left, top, right, _ = boxes[side]
-        anchor = {"start": (left, "start"), "end": (right, "end")}.get(side, (x, "middle"))
-        found.append(words(anchor[0], top + 10, name, anchor[1], "name"))
+        for side, box in boxes.items():
+            inside = box[0] >= 0 and box[2] <= 1000
+            if inside and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                at = {"start": box[0], "end": box[2]}.get(side, x)
+                anchor = side if side in ("start", "end") else "middle"
+                found.append(words(at, box[1] + 12, name, anchor, "name"))
+                break
     return found
 
 
-def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

@@ -8,11 +8,11 @@ from typing import Any
 
 HEAD = ("#", "model", "gear", "", "vs best", "verdict", "fit", "predict/row")
 PADS = "<<<>><>>"
-UNITS = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs")]
+UNITS = [(3600.0, "h"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs")]
 
 
 def decimals(spread: float) -> int:
-    """Decimals, 0 to 6, that show a standard deviation with two or three digits.
+    """Decimals, 0 to 12, that show a standard deviation with two or three digits.
 
     Examples
     --------
@@ -20,7 +20,7 @@ def decimals(spread: float) -> int:
     (2, 3, 0)
     """
     size = math.floor(math.log10(spread)) if spread > 0 else 0
-    return min(max(2 - size if size >= 0 else 1 - size, 0), 6)
+    return min(max(2 - size if size >= 0 else 1 - size, 0), 12)
 
 
 def duration(seconds: float) -> str:
@@ -28,8 +28,8 @@ def duration(seconds: float) -> str:
 
     Examples
     --------
-    >>> duration(0.0031), duration(75.2)
-    ('3.1 ms', '75.2 s')
+    >>> duration(0.0031), duration(75.2), duration(9000.0)
+    ('3.1 ms', '75.2 s', '2.5 h')
     """
     size, unit = next((u for u in UNITS if seconds >= u[0]), UNITS[-1])
     return f"{seconds / size:.{0 if seconds >= 100 * size else 1}f} {unit}"

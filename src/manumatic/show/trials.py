@@ -5,7 +5,17 @@ __all__ = ["trials_chart"]
 import math
 from collections.abc import Sequence
 
-from manumatic.show.frame import Axis, Scale, drawing, hint, short, stroke, ticks, words
+from manumatic.show.frame import (
+    Axis,
+    Scale,
+    drawing,
+    hint,
+    round_text,
+    short,
+    stroke,
+    ticks,
+    words,
+)
 
 WIDE, HIGH = 640, 280
 LEFT, RIGHT, TOP, BOTTOM = 50, 500, 30, 232
@@ -45,7 +55,7 @@ def trials_chart(points: Sequence[tuple[int, float, str]], *, value: str, less: 
     marks = [words(0, 12, f"{value}, logarithmic" if y.log else value, "start", "what")]
     for level in y.levels:
         marks.append(stroke("grid", LEFT, y(level), RIGHT, y(level)))
-        marks.append(words(LEFT - 8, y(level) + 4, short(level), "end"))
+        marks.append(words(LEFT - 8, y(level) + 4, round_text(level), "end"))
     whole = [tick for tick in ticks(*x.span, most=8) if tick == int(tick)]
     marks += [words(x(tick), BOTTOM + 18, f"{tick:,.0f}", "middle") for tick in whole]
     marks.append(words(RIGHT, BOTTOM + 34, "trial", "end"))
@@ -54,6 +64,8 @@ def trials_chart(points: Sequence[tuple[int, float, str]], *, value: str, less: 
         at = f'cx="{x(number)}" cy="{y(found)}" r="3"'
         tip = hint(f"trial {number}: {short(found)}, {state}")
         marks.append(f'<circle {at} style="fill: {fill}">{tip}</circle>')
+    if len(done) < len(points):
+        marks.append(words(0, HIGH - 4, "hollow: stopped early", "start"))
     path = _staircase(x, y, done, less)
     marks.append(f'<polyline class="curve tone0" points="{path}">{hint("best so far")}</polyline>')
     marks.append(words(RIGHT + 8, y(best) + 4, f"best {short(best)}", "start", "name tone0"))

@@ -3,6 +3,7 @@
 __all__ = ["render_docs", "render_page"]
 
 import json
+import shlex
 from importlib.resources import files
 from typing import Any
 
@@ -81,13 +82,15 @@ def render_docs(name: str, described: dict[str, Any], schema: Schema) -> str:
                 for method, operation in methods.items()
             ],
             errors=list(paths["/predict"]["post"]["responses"].items())[1:],
-            body=json.dumps(
-                paths["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"][
-                    "example"
-                ]
-            ),
+            body=shlex.quote(json.dumps(_example(paths), ensure_ascii=False)),
         )
     )
+
+
+def _example(paths: dict[str, Any]) -> Any:
+    """A request that works."""
+    body = paths["/predict"]["post"]["requestBody"]["content"]["application/json"]
+    return body["schema"]["example"]
 
 
 def _style(sheet: str) -> Markup:
