@@ -1,6 +1,6 @@
 """Files beside a script: what is too much to be read, and how the script opens it."""
 
-__all__ = ["arrays_beside", "file_beside"]
+__all__ = ["SIGNED", "arrays_beside", "file_beside"]
 
 import io
 from pathlib import Path
@@ -10,6 +10,8 @@ import numpy as np
 
 from manumatic.errors import EjectError
 from manumatic.gears.source import Source
+
+SIGNED = "Plain PyTorch, written by manumatic"  # the first words of a script
 
 
 def file_beside(source: Source, ending: str, content: str | bytes) -> str:
@@ -38,7 +40,8 @@ def file_beside(source: Source, ending: str, content: str | bytes) -> str:
 
 def _check_free(script: Path, name: str) -> None:
     """Raise EjectError where a file of that name was not written beside an earlier script."""
-    ours = script.is_file() and name in script.read_text(encoding="utf-8", errors="replace")
+    text = script.read_text(encoding="utf-8", errors="replace") if script.is_file() else ""
+    ours = text.startswith(f'"""{SIGNED}') and name in text
     if (taken := script.with_name(name)).exists() and not ours:
         raise EjectError(
             f"{taken} exists, and {script.name} would write its rows over it; "

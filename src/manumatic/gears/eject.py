@@ -18,7 +18,7 @@ from torch import nn
 
 from manumatic.errors import EjectError
 from manumatic.files import write_whole
-from manumatic.gears.beside import file_beside
+from manumatic.gears.beside import SIGNED, file_beside
 from manumatic.gears.loop_source import loop_section
 from manumatic.gears.source import Source
 from manumatic.gears.stored import check_made, data_section, names_of
@@ -77,7 +77,7 @@ def _page(sections: dict[str, str], source: Source, one_thread: bool) -> str:
     lines = _merged(source.imports)
     standard = [line for line in lines if _is_standard(line)]
     others = [line for line in lines if line not in standard]
-    head = f'"""Plain PyTorch, written by manumatic {version("manumatic")}."""\n'
+    head = f'"""{SIGNED} {version("manumatic")}."""\n'
     parts = [head, "\n".join([*standard, "", *others]).strip() + "\n"]
     if one_thread:
         parts.append(
