@@ -423,6 +423,7 @@ def test_eject_never_writes_over_the_data(flats, capsys):
     assert main([*command, "-o", "net.py", "-q"]) == 0
     assert main([*command, "-o", "net.py", "-q", "--force"]) == 0  # its own net.csv
     Path("train.py").write_text('rows = pd.read_csv("train.csv")', encoding="utf-8")
+    capsys.readouterr()
     assert fails(capsys, [*command, "--force"], 2).startswith("train.csv exists")
     assert Path("train.csv").read_bytes() == data
 
