@@ -431,6 +431,11 @@ def test_eject_never_writes_over_the_data(flats, capsys):
 def test_explain_explains(capsys):
     assert main(["explain", "LinearRegression"]) == 0
     assert "squares" in capsys.readouterr().out
+    assert main(["explain", "MM201", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["name"] == "MM201"
+    compile(facts["code"], "MM201", "exec")
+    assert facts["text"].startswith("MM201")
     assert "Did you mean" in fails(capsys, ["explain", "LinearRegresion"], 2)
 
 

@@ -65,6 +65,7 @@ def table(n=90):
     frame["day"] = pd.date_range("2024-01-01", periods=n, freq="37h")
     frame["new"] = np.arange(n) % 3 == 0
     frame["few"] = pd.array([1, 2, None] * (n // 3), dtype="Int64")
+    frame["span"] = pd.cut(frame["b"], 3)
     return frame, y * 1000
 
 

@@ -184,14 +184,13 @@ def _reading(frame: pd.DataFrame) -> dict[str, Any]:
 
 def _dtype(column: pd.Series) -> str:
     kind = column.dtype
+    if isinstance(kind, pd.CategoricalDtype):
+        values = kind.categories.dtype
+        return str(values) if isinstance(values, np.dtype) and values.kind in "fiub" else "str"
     if isinstance(kind, np.dtype) and kind.kind in "fiub":
         return str(kind)
     if pd.api.types.is_datetime64_any_dtype(kind):
         return "date"
-    if isinstance(kind, pd.CategoricalDtype):
-        return (
-            "str" if pd.api.types.is_string_dtype(kind.categories) else str(kind.categories.dtype)
-        )
     if isinstance(kind, pd.api.extensions.ExtensionDtype) and kind.kind in "fiub":
         return str(kind)
     return "str"
