@@ -467,6 +467,7 @@ def test_the_command_answers_before_anything_heavy_is_loaded():
     assert not {"torch", "sklearn", "pandas", "numpy"} & set(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_a_reader_may_leave_early():
     """As ``manumatic explain MM201 | head`` does."""
     command = f"{sys.executable} -m manumatic.cli explain MM201 | true; echo ${{PIPESTATUS[0]}}"

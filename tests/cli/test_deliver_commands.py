@@ -77,6 +77,7 @@ def test_fit_writes_a_bundle_that_knows_the_columns(home: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_fit_says_what_was_decided_and_overwrites_only_when_told(capsys: Any) -> None:
     command = ["fit", "plain.csv", "-t", "state", "-o", "flats.mm"]
     assert fails(capsys, command, 2) == "flats.mm exists; --force overwrites it"
@@ -97,6 +98,7 @@ def test_fit_needs_a_target_and_a_table(capsys: Any) -> None:
     assert not Path("model.mm").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_what_is_finished(capsys: Any) -> None:
     Path("nets.py").write_text(
         "from torch import nn\n\n\nclass Tiny(nn.Linear):\n    steps = 0\n\n"
@@ -188,6 +190,7 @@ def test_info_says_what_a_bundle_takes_and_gives(capsys: Any) -> None:
 # --- export --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_export_compares_and_overwrites_only_when_told(capsys: Any) -> None:
     assert main(["export", "flats.mm", "flats.onnx"]) == 0
     out, err = capsys.readouterr()
@@ -200,6 +203,7 @@ def test_export_compares_and_overwrites_only_when_told(capsys: Any) -> None:
     assert "the ending must be one of" in fails(capsys, ["export", "flats.mm", "flats.exe"], 2)
 
 
+@pytest.mark.slow
 def test_export_of_a_network_of_the_user(capsys: Any) -> None:
     Path("nets.py").write_text(
         "from torch import nn\n\n\nclass Tiny(nn.Linear):\n"
@@ -300,6 +304,7 @@ def test_a_port_that_is_taken_is_no_fault_of_the_data(capsys: Any) -> None:
 COMPARE = ["compare", "plain.csv", "-t", "state", "--folds", "2", "--models", "LogisticRegression"]
 
 
+@pytest.mark.slow
 def test_compare_saves_its_best_model(capsys: Any) -> None:
     assert main([*COMPARE, "--save", "best.mm"]) == 0
     out, err = capsys.readouterr()

@@ -39,6 +39,7 @@ def fails(capsys, arguments, code):
     return line.removeprefix("error: ")
 
 
+@pytest.mark.slow
 def test_results_on_stdout_progress_on_stderr_the_best_in_a_file(flats, capsys):
     assert main([*TUNE, "--trials", "3", "--save", "best.manumatic"]) == 0
     out, err = capsys.readouterr()

@@ -394,6 +394,7 @@ def test_facts_are_plain_and_complete(flats):
     assert facts["versions"]["torch"]
 
 
+@pytest.mark.slow
 def test_every_model_takes_a_mixed_table(flats):
     result = compare(flats, "rent", folds=2)
     assert {row.name: row.error for row in result.rows if row.error} == {}

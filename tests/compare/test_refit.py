@@ -52,6 +52,7 @@ def test_a_refit_is_a_fit_on_all_rows() -> None:
     assert np.array_equal(result.model("LogisticRegression").predict_proba(FLATS), expected)
 
 
+@pytest.mark.slow
 def test_the_best_is_saved_and_serves_without_the_estimator(tmp_path) -> None:
     """The names of the rows, too, which the preprocessing drops: no number, and nobody reads it."""
     flats = FLATS.assign(key=[f"id{i:04d}x" for i in range(90)])

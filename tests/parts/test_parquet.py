@@ -108,6 +108,7 @@ def test_held_out_rows_are_disjoint_exact_and_about_as_many_as_asked_for(numbere
     assert not (held_out(np.arange(1000), 0.2, 0) == held_out(np.arange(1000), 0.2, 1)).all()
 
 
+@pytest.mark.slow
 def test_a_fit_on_files_predicts_as_one_on_a_frame_would(folder, frame):
     fast = mm.Optimizer("adamw", lr=0.05)
     net = mm.Regressor("linear", optimizer=fast, loop=mm.Loop(8, patience=5), random_state=0)
