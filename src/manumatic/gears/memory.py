@@ -28,7 +28,7 @@ from manumatic.gears.pictures import (
     picture_steps,
 )
 from manumatic.gears.prepare import Preparation, Rows, class_weights, numeric_columns
-from manumatic.gears.table import FEW, is_table, steps_of, table_loop
+from manumatic.gears.table import are_few, is_table, steps_of, table_loop
 from manumatic.logbook import Logbook
 from manumatic.parts.components import Data, Loop
 from manumatic.parts.data import Batches, split_rows
@@ -91,13 +91,14 @@ def loop_for(specs: Specs, spec: Data, rows: Rows, logbook: Logbook) -> Loop:
     wanted = STEPS_OF_TEXTS if soon else STEPS
     if specs.reconstructs:  # a row as a target says more than one number
         return choose_loop(n_rows, batch_size, logbook, 1000, wanted)
-    few, short = 0, table_loop
+    few, short = False, table_loop
     if is_table(specs.model, np.shape(rows.X)[1:]):
-        few, wanted = FEW, steps_of(n_rows)
+        few, wanted = are_few(n_rows), steps_of(n_rows)
     elif kind_of(rows.X) == "image" and is_picture_net(specs.model):
-        few, short, wanted = FEW_PICTURES, picture_loop, picture_steps(n_rows, batch_size)
+        few, short = n_rows < FEW_PICTURES, picture_loop
+        wanted = picture_steps(n_rows, batch_size)
     share = spec.validation is None or isinstance(spec.validation, int | float)
-    if n_rows < few and share:  # rows of one's own cost no training row
+    if few and share:  # rows of one's own cost no training row
         return short(n_rows, logbook)
     return choose_loop(n_rows, batch_size, logbook, wanted=wanted)
 

@@ -1,7 +1,7 @@
 """What automatic decides for the table net: its size, how long it learns, and its optimizer."""
 
 __all__ = [
-    "FEW",
+    "are_few",
     "choose_net",
     "is_table",
     "mixed_optimizer",
@@ -25,6 +25,9 @@ from manumatic.parts.model import resolve_model
 from manumatic.task import Task
 
 FEW = 500  # rows, below which a wide net learns them by heart, and each is missed in training
+# Fewer are learned to the end: scikit-learn's checks compare the probabilities of twenty rows to
+# nine digits, which float32 gives where a net is sure.
+FEWEST = 50
 COARSE = 1000  # rows, below which sixteen bins a column are learned by heart
 EPOCHS = 50  # over few rows
 READERS = 1e-2  # learning rate of what reads texts and images
@@ -62,14 +65,14 @@ def _sized(spec: Model, task: Task, n_rows: int, device: torch.device, logbook: 
     numbers = len(task.numeric) if task.numeric is not None else task.in_shape[0]
     readings = _width(task) + 7 * numbers
     members, why = 8, "about what one net twice as wide would cost"
-    if n_rows < FEW:
+    if are_few(n_rows):
         why = f"{n_rows} training rows are soon learned by heart"
     if device.type != "cpu":
         members, why = 16, f"on {device.type} they are computed side by side"
     elif readings > WIDE:
         members, why = max(2, 8 * WIDE // readings), f"{readings} readings a row are many"
     wide = 128 if device.type == "cpu" else 256
-    chosen = {"members": members, "hidden": 32 if n_rows < FEW else wide}
+    chosen = {"members": members, "hidden": 32 if are_few(n_rows) else wide}
     chosen["bins"] = 4 if n_rows < COARSE else 16
     taken = chosen | spec.arguments
     if "members" not in spec.arguments:
@@ -85,6 +88,11 @@ def _width(task: Task) -> int:
         return task.in_shape[0]
     table, texts, images = task.mixed
     return int(table) + 32 * (len(texts) + len(images))
+
+
+def are_few(n_rows: int) -> bool:
+    """Whether all of so many rows train, for a few epochs, in a narrow net."""
+    return FEWEST <= n_rows < FEW
 
 
 def steps_of(n_rows: int) -> int:
