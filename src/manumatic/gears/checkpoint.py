@@ -1,6 +1,6 @@
 """Checkpoints: all that a training run needs to go on as if it had never stopped."""
 
-__all__ = ["read_checkpoint", "write_checkpoint", "write_tensors"]
+__all__ = ["read_checkpoint", "tensors_as_bytes", "write_checkpoint"]
 
 import io
 import time
@@ -37,15 +37,15 @@ def write_checkpoint(training: Any, path: str | Path) -> None:
     processes = training.facts.processes
     content = processes.shards.gathered(content)
     if processes.rank == 0:
-        write_tensors(path, content)
+        write_whole(path, tensors_as_bytes(content))
     state.saved = time.monotonic()
 
 
-def write_tensors(path: str | Path, content: dict[str, Any]) -> None:
-    """A file of ``torch.save``, written whole or not at all."""
+def tensors_as_bytes(content: dict[str, Any]) -> bytes:
+    """What ``torch.save`` would write into a file."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_whole(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def read_checkpoint(training: Any, path: str | Path) -> None:

@@ -7,18 +7,17 @@ cannot drift from what ran.
 __all__ = ["eject"]
 
 import functools
-import io
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from torch import nn
 
 from manumatic.errors import EjectError
 from manumatic.files import write_whole
 from manumatic.gears.beside import SIGNED, file_beside
+from manumatic.gears.checkpoint import tensors_as_bytes
 from manumatic.gears.loop_source import loop_section
 from manumatic.gears.source import Source
 from manumatic.gears.stored import check_made, data_section, names_of
@@ -162,9 +161,8 @@ def _inside(spec: Model, source: Source, seed: str) -> list[str]:
 def _finished(called: str, net: nn.Module, source: Source) -> list[str]:
     """A finished network with its initial weights."""
     made = f"{called} = {source.of(net)}"
-    held = io.BytesIO()
-    torch.save(net.state_dict(), held)
-    file = file_beside(source, f"_{'start' if called == 'model' else called}.pt", held.getvalue())
+    ending = f"_{'start' if called == 'model' else called}.pt"
+    file = file_beside(source, ending, tensors_as_bytes(net.state_dict()))
     return [made, f"{called}.load_state_dict(torch.load({file}))"]
 
 

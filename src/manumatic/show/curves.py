@@ -11,12 +11,13 @@ from manumatic.show.frame import (
     Place,
     Scale,
     drawing,
+    ending,
     hint,
     letters,
-    round_text,
+    level_marks,
     short,
     stroke,
-    ticks,
+    whole_marks,
     words,
 )
 
@@ -171,7 +172,7 @@ def _tone(name: str, curves: Mapping[str, Curve]) -> str:
 
 
 def _aim(name: str, targets: Mapping[str, float] | None) -> str:
-    told = name if len(name) <= LONGEST else "…" + name[1 - LONGEST :]
+    told = ending(name, LONGEST)
     return f"{told} → {short(targets[name])}" if targets and name in targets else told
 
 
@@ -183,11 +184,7 @@ def _way(name: str, curve: Curve) -> str:
 def _frame(x: Scale, y: Axis, value: str) -> list[str]:
     """Grid, numbers and titles of both axes."""
     marks = [words(0, 12, f"{value}, logarithmic" if y.log else value, "start", "what")]
-    for level in y.levels:
-        marks.append(stroke("grid", LEFT, y(level), x.end, y(level)))
-        marks.append(words(LEFT - 8, y(level) + 4, round_text(level), "end"))
-    whole = [tick for tick in ticks(*x.span, most=8) if tick == int(tick)]  # no half epochs
-    marks += [words(x(tick), BOTTOM + 20, f"{tick:,.0f}", "middle") for tick in whole]
+    marks += [*level_marks(y, LEFT, x.end), *whole_marks(x, BOTTOM + 20)]
     return [*marks, words(x.end, BOTTOM + 38, "epoch", "end")]
 
 

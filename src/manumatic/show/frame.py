@@ -4,9 +4,11 @@ __all__ = [
     "Axis",
     "Scale",
     "drawing",
+    "ending",
     "falls_far",
     "hint",
     "letters",
+    "level_marks",
     "padded",
     "round_levels",
     "round_text",
@@ -14,6 +16,7 @@ __all__ = [
     "shortened",
     "stroke",
     "ticks",
+    "whole_marks",
     "words",
 ]
 
@@ -170,6 +173,17 @@ def shortened(name: str, most: int) -> str:
     return name if len(name) <= most else f"{name[: most - 1 - half]}…{name[len(name) - half :]}"
 
 
+def ending(name: str, most: int) -> str:
+    """The end of a name where it is long: that of a weight tells which it is.
+
+    Examples
+    --------
+    >>> ending("layers.3.weight", 10), ending("bias", 10)
+    ('….3.weight', 'bias')
+    """
+    return name if len(name) <= most else "…" + name[1 - most :]
+
+
 def stroke(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
     """A straight line."""
     return f'<line class="{kind}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>'
@@ -189,3 +203,18 @@ def drawing(width: int, height: int, marks: Sequence[str], label: str, kind: str
     """The marks as one SVG for a page that has the styles; ``style.standalone`` brings them."""
     head = f'class="{kind}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}"'
     return f"<svg {head}>{''.join(marks)}</svg>"
+
+
+def level_marks(y: Axis, left: float, right: float) -> list[str]:
+    """The lines of a grid from left to right, and the numbers beside them."""
+    marks = []
+    for level in y.levels:
+        marks.append(stroke("grid", left, y(level), right, y(level)))
+        marks.append(words(left - 8, y(level) + 4, round_text(level), "end"))
+    return marks
+
+
+def whole_marks(x: Scale, base: float, most: int = 8) -> list[str]:
+    """The numbers under an axis of epochs or trials, of which there are no halves."""
+    whole = [tick for tick in ticks(*x.span, most=most) if tick == int(tick)]
+    return [words(x(tick), base, f"{tick:,.0f}", "middle") for tick in whole]

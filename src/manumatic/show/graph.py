@@ -7,7 +7,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from manumatic.show.frame import Place, drawing, hint, shortened, words
+from manumatic.show.frame import (
+    Place,
+    drawing,
+    ending,
+    hint,
+    shortened,
+    words,
+)
 from manumatic.show.layout import FULL, LETTER, Box, lay_out
 
 BEND = 7  # radius of a corner
@@ -73,7 +80,7 @@ def box_texts(box: Box) -> list[tuple[float, float, str, str, str]]:
         kind = shortened(row["kind"], _room(box, shape, BOLD))
         return [(left, base, kind, "start", "kind"), (right, base, shape, "end", "")]
     weights, room = f"{row['parameters']:,}", _room(box, shape, LETTER)
-    name = row["name"] if len(row["name"]) <= room else "…" + row["name"][1 - room :]
+    name = ending(row["name"], room)
     return [
         (left, base - 8, shortened(row["kind"], _room(box, weights, BOLD)), "start", "kind"),
         (right, base - 8, weights, "end", ""),

@@ -14,10 +14,10 @@ from manumatic.show.frame import (
     drawing,
     falls_far,
     hint,
-    round_text,
+    level_marks,
     short,
     stroke,
-    ticks,
+    whole_marks,
     words,
 )
 
@@ -206,17 +206,12 @@ def _crossing(inside: Place, outside: Place, ceiling: float) -> Place:
 
 
 def _levels(y: Axis, value: str, right: float) -> list[str]:
-    marks = [words(0, 12, f"{value}, logarithmic" if y.log else value, "start", "what")]
-    for level in y.levels:
-        marks.append(stroke("grid", LEFT, y(level), right, y(level)))
-        marks.append(words(LEFT - 8, y(level) + 4, round_text(level), "end"))
-    return marks
+    title = words(0, 12, f"{value}, logarithmic" if y.log else value, "start", "what")
+    return [title, *level_marks(y, LEFT, right)]
 
 
 def _epochs(x: Scale) -> list[str]:
-    whole = [tick for tick in ticks(*x.span, most=8) if tick == int(tick)]
-    marks = [words(x(tick), BOTTOM + 18, f"{tick:,.0f}", "middle") for tick in whole]
-    return [*marks, words(x.end, BOTTOM + 34, "epoch", "end")]
+    return [*whole_marks(x, BOTTOM + 18), words(x.end, BOTTOM + 34, "epoch", "end")]
 
 
 def _powers(x: Scale) -> list[str]:

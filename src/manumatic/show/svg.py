@@ -18,11 +18,13 @@ from manumatic.show.frame import (
     drawing,
     hint,
     letters,
+    level_marks,
     padded,
     round_text,
     shortened,
     stroke,
     ticks,
+    whole_marks,
     words,
 )
 
@@ -80,13 +82,7 @@ def loss_curves(curves: Mapping[str, Sequence[Sequence[float]]]) -> str:
     x = Scale((min(epochs), max(epochs)), 46, 392)
     y = Axis(losses, 160, 26)
     marks = [words(0, 11, "loss, logarithmic" if y.log else "loss", "start")]
-    for level in y.levels:
-        marks += [
-            stroke("grid", 46, y(level), 392, y(level)),
-            words(38, y(level) + 4, round_text(level), "end"),
-        ]
-    whole = [tick for tick in ticks(*x.span, most=6) if tick == int(tick)]  # no half epochs
-    marks += [words(x(tick), 176, f"{tick:,.0f}", "middle") for tick in whole]
+    marks += [*level_marks(y, 46, 392), *whole_marks(x, 176, most=6)]
     for part, line in kept.items():
         path = " ".join(f"{x(epoch)},{y(loss)}" for epoch, loss in line)
         title = hint(f"{part}: {line[0][1]:.4g} falls to {min(v for _, v in line):.4g}")

@@ -10,10 +10,9 @@ from manumatic.show.frame import (
     Scale,
     drawing,
     hint,
-    round_text,
+    level_marks,
     short,
-    stroke,
-    ticks,
+    whole_marks,
     words,
 )
 
@@ -53,11 +52,7 @@ def trials_chart(points: Sequence[tuple[int, float, str]], *, value: str, less: 
     x = Scale((0, max(1, *(number for number, _, _ in points))), LEFT + 8, RIGHT)
     y = Axis([found for _, found, _ in points], BOTTOM, TOP)
     marks = [words(0, 12, f"{value}, logarithmic" if y.log else value, "start", "what")]
-    for level in y.levels:
-        marks.append(stroke("grid", LEFT, y(level), RIGHT, y(level)))
-        marks.append(words(LEFT - 8, y(level) + 4, round_text(level), "end"))
-    whole = [tick for tick in ticks(*x.span, most=8) if tick == int(tick)]
-    marks += [words(x(tick), BOTTOM + 18, f"{tick:,.0f}", "middle") for tick in whole]
+    marks += [*level_marks(y, LEFT, RIGHT), *whole_marks(x, BOTTOM + 18)]
     marks.append(words(RIGHT, BOTTOM + 34, "trial", "end"))
     for number, found, state in points:
         fill = "var(--soft)" if state == "complete" else "none; stroke: var(--soft)"
