@@ -117,6 +117,9 @@ def compare(together, alone):
     assert ours.best.epoch == theirs.best.epoch
     if theirs.best.weights is not None:
         gaps += [gap(w, theirs.best.weights[name]) for name, w in ours.best.weights.items()]
+    if theirs.average is not None:
+        wanted = theirs.average.state_dict()  # the number of steps in it, too
+        gaps += [gap(w, wanted[name]) for name, w in ours.average.state_dict().items()]
     assert torch.equal(ours.rng.state[0], theirs.rng.state[0])
     assert together.model.training == alone.model.training
     assert together.findings.codes == alone.findings.codes
@@ -290,6 +293,20 @@ def test_the_best_weights_are_kept_without_patience():
         loop={"epochs": 12, "patience": None, "keep": "best"},
     )
     assert any(t.state.best.epoch < 11 for t in found)
+
+
+@pytest.mark.parametrize("patience", [None, 2], ids=["to the end", "patience"])
+def test_a_moving_average_is_judged_and_kept(patience):
+    common = {"net": BatchNormed, "optimizer": "sgd", "watch": mm.Watch(metrics="r2")}
+    for one in stacked(EQUAL, **common, patience=patience, loop={"ema": 0.8, "epochs": 9}):
+        last = one.state.average.module.state_dict()
+        kept = one.state.best.weights if patience else last
+        assert all(torch.equal(w, kept[name]) for name, w in one.model.state_dict().items())
+
+
+def test_averages_of_other_lengths_are_stacks_of_their_own():
+    lengths = [{"loop": {"ema": ema}, "seed": n} for n, ema in enumerate([0.5, 0.9, None] * 4)]
+    stacked([m | {"epochs": 3} for m in lengths])
 
 
 @pytest.mark.parametrize(
@@ -531,7 +548,6 @@ def test_one_net_that_carries_a_hook_goes_alone():
         ({"optimizer": "lbfgs"}, "LBFGS evaluates the loss itself"),
         ({"optimizer": "rprop"}, "the step of Rprop is not the learning rate times a direction"),
         ({"maximize": True, "lr": 1e-6}, "AdamW was given maximize=True"),
-        ({"loop": {"ema": 0.9}}, "ema=0.9 of its loop"),
         ({"loop": {"accumulate": 2}}, "accumulate=2 of its loop"),
         ({"loop": {"precision": "bfloat16"}, "double": False}, "precision='bfloat16' of its loop"),
     ],
@@ -604,11 +620,12 @@ class Stop:
 
 
 @pytest.mark.parametrize("schedule", [None, "cosine"])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_an_interrupt_keeps_what_is_finished_and_the_rest_can_go_on(optimizer, schedule):
+@pytest.mark.parametrize(("optimizer", "ema"), [("sgd", None), ("adam", None), ("adam", 0.9)])
+def test_an_interrupt_keeps_what_is_finished_and_the_rest_can_go_on(optimizer, ema, schedule):
     common = {"optimizer": optimizer, "dropout": 0.2, "schedule": schedule}
     lengths = [2, 2, 6, 6, 6] if schedule is None else [6] * 5
-    members = [m | {"epochs": n} for m, n in zip(MEMBERS, lengths, strict=True)]
+    loops = [{"epochs": n, "ema": ema} for n in lengths]
+    members = [m | {"loop": loop} for m, loop in zip(MEMBERS, loops, strict=True)]
     stop = Stop(at=4)
     together = [training(**common, **m) for m in members[:-1]]
     together.append(training(**common, **members[-1], watch=mm.Watch(metrics={"stop": stop})))

@@ -28,7 +28,7 @@ from manumatic.gears.pictures import (
     picture_steps,
 )
 from manumatic.gears.prepare import Preparation, Rows, class_weights, numeric_columns
-from manumatic.gears.table import are_few, is_table, steps_of, table_loop
+from manumatic.gears.table import FEW, are_few, averaged, is_table, steps_of, table_loop
 from manumatic.logbook import Logbook
 from manumatic.parts.components import Data, Loop
 from manumatic.parts.data import Batches, split_rows
@@ -92,7 +92,8 @@ def loop_for(specs: Specs, spec: Data, rows: Rows, logbook: Logbook) -> Loop:
     if specs.reconstructs:  # a row as a target says more than one number
         return choose_loop(n_rows, batch_size, logbook, 1000, wanted)
     few, short = False, table_loop
-    if is_table(specs.model, np.shape(rows.X)[1:]):
+    table = is_table(specs.model, np.shape(rows.X)[1:])
+    if table:
         few, wanted = are_few(n_rows), steps_of(n_rows)
     elif kind_of(rows.X) == "image" and is_picture_net(specs.model):
         few, short = n_rows < FEW_PICTURES, picture_loop
@@ -100,7 +101,8 @@ def loop_for(specs: Specs, spec: Data, rows: Rows, logbook: Logbook) -> Loop:
     share = spec.validation is None or isinstance(spec.validation, int | float)
     if few and share:  # rows of one's own cost no training row
         return short(n_rows, logbook)
-    return choose_loop(n_rows, batch_size, logbook, wanted=wanted)
+    loop = choose_loop(n_rows, batch_size, logbook, wanted=wanted)
+    return averaged(loop, logbook) if table and n_rows >= FEW else loop
 
 
 def _shaped(task: Task, preparation: Preparation, inputs: Tensor) -> Task:

@@ -1,7 +1,9 @@
 """What automatic decides for the table net: its size, how long it learns, and its optimizer."""
 
 __all__ = [
+    "FEW",
     "are_few",
+    "averaged",
     "choose_net",
     "is_table",
     "mixed_optimizer",
@@ -31,6 +33,7 @@ FEWEST = 50
 COARSE = 1000  # rows, below which sixteen bins a column are learned by heart
 EPOCHS = 50  # over few rows
 READERS = 1e-2  # learning rate of what reads texts and images
+EMA = 0.97  # decay a step: the weights of the last 33 steps or so
 WIDE = 1000  # readings of a row, above which eight members cost more than they give
 
 
@@ -106,6 +109,16 @@ def table_loop(n_rows: int, logbook: Logbook) -> Loop:
     why = f"{n_rows} rows: a tenth of them is worth more as training rows"
     logbook.note("loop", f"{EPOCHS} epochs, none held out", why)
     return Loop(EPOCHS)
+
+
+def averaged(loop: Loop, logbook: Logbook) -> Loop:
+    """Keep a moving average of the weights: the noise of single batches goes out of it.
+
+    On eleven development sets 1.3 % less error, for 7 % more time (docs/table.md).
+    """
+    why = "single batches are noise, and the average has less of it"
+    logbook.note("loop", f"a moving average of the weights is kept, ema={EMA}", why)
+    return loop.set_params(ema=EMA)
 
 
 def table_optimizer(

@@ -55,7 +55,7 @@ class Stack:
         self.device = first.facts.device
         self.rows = Gathered([t.data for t in trainings])
         self.valid = None if first.valid is None else Gathered([t.valid for t in trainings])
-        self.weights = Weights([t.model for t in trainings], network.learned)
+        self.weights = Weights([t.model for t in trainings], network.learned, first.loop.ema)
         self.draws = Draws([t.state.rng.state for t in trainings], self.device)
         self.lengths = [t.loop.clip_norm for t in trainings]
         # as long as the longest member; where there is a schedule, all are equally long
@@ -108,6 +108,7 @@ class Stack:
             if any(self.lengths):
                 clip(gradients, self.lengths)
             self.stepper.step(gradients)
+            self.weights.follow()
             self.sums += losses
             self.position = epoch, number, number + 1 == self.rows.length
             if self.stepper.taken == 1:
@@ -158,7 +159,7 @@ class Stack:
         for number in range(self.valid.length):
             batch = self.valid.batch(number)
             rows = torch.tensor(batch.rows, device=self.device)
-            total += self.network.losses(self.weights.now, batch) * rows
+            total += self.network.losses(self.weights.judged, batch) * rows
         means: list[float] = (total / torch.tensor(self.valid.n_rows, device=self.device)).tolist()
         return means
 
@@ -167,6 +168,9 @@ class Stack:
     def _end(self, place: int) -> None:
         training = self.members[place]
         self._hand_back(place)
+        average, best = training.state.average, training.state.best.weights
+        if average is not None and best is not None:
+            average.module.load_state_dict(best)
         self.idle[place] = True
         training.steps = iter(())
         try:
@@ -194,7 +198,8 @@ class Stack:
         training = self.members[place]
         state = training.state
         self._place(place)
-        training.model.train(self.valid is None)
+        # alone, the average is judged where there is one, and the model stays as it was
+        training.model.train(self.valid is None or state.average is not None)
         state.safe = self.weights.own(self.weights.safe, place)
         if state.best.epoch >= 0:
             state.best.weights = self.weights.own(self.weights.best, place)
@@ -223,6 +228,9 @@ class Stack:
         state.steps = self.stepper.taken
         if weights:
             self.weights.put_into(training.model, place)
+            if state.average is not None:
+                self.weights.put_into(state.average.module, place, self.weights.judged)
+                state.average.n_averaged.fill_(self.stepper.taken)
             self.stepper.put_rates(place, training, self.stepper.taken)
 
     # --- who is in it ----------------------------------------------------------------------------

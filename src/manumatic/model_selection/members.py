@@ -60,6 +60,7 @@ def alike(training: Any) -> Hashable:
         _form(data),
         None if valid is None else _form(valid),
         loop.uses_validation,
+        loop.ema,
         torch_class(training.optimizer),
         groups,
         likeness(facts.optimizer.schedule),
@@ -118,7 +119,7 @@ def _thaw(training: Any) -> str:
 
 
 def _loop(training: Any) -> str:
-    plain = {"accumulate": 1, "ema": None, "checkpoint": None, "step": None}
+    plain = {"accumulate": 1, "checkpoint": None, "step": None}
     for name, value in plain.items():
         if getattr(training.loop, name) != value:
             return f"{name}={getattr(training.loop, name)!r} of its loop"

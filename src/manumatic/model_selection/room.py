@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-COPIES = 8  # weights, gradient, two moments, the move, best, safe, one more on the way
+COPIES = 9  # weights, gradient, two moments, the move, average, best, safe, one on the way
 CACHE = 4 * 2**20  # bytes kept for the backward of all members: above, memory is the bottleneck
 
 

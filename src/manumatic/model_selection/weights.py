@@ -1,4 +1,4 @@
-"""Weights and buffers of all members of a stack: as they are, the best, the last finite ones."""
+"""Weights and buffers of all members of a stack: as they are, averaged, the best, the finite."""
 
 __all__ = ["Weights"]
 
@@ -19,14 +19,18 @@ class Weights:
         Alike; they are read, not changed.
     learned : sequence of str
         Names of the weights that have a gradient.
+    ema : float or None
+        Decay of a moving average, which then is what is judged and kept.
 
     Attributes
     ----------
-    now, safe, best : dict
-        Tensors by name; ``best`` is empty until something was best.
+    now, safe, best, average : dict
+        Tensors by name; ``best`` is empty until something was best, ``average`` until a step.
     """
 
-    def __init__(self, models: Sequence[nn.Module], learned: Sequence[str] = ()) -> None:
+    def __init__(
+        self, models: Sequence[nn.Module], learned: Sequence[str] = (), ema: float | None = None
+    ) -> None:
         columns = zip(*(_tensors(model) for model in models), strict=True)
         self.learned = frozenset(learned)
         self.now = self._learnable(
@@ -36,16 +40,34 @@ class Weights:
         # a buffer may be infinite from the start, as thresholds of trees are
         self.watched = [name for name, t in self.now.items() if bool(torch.isfinite(t).all())]
         self.best: Tensors = {}
+        self.ema, self.average = ema, Tensors()
         names = {id(tensor): name for name, tensor in _tensors(models[0])}
         state = models[0].state_dict(keep_vars=True)  # a weight in two places has two names there
         self.names = {key: names[id(t)] for key, t in state.items() if id(t) in names}
 
+    @property
+    def judged(self) -> Tensors:
+        """What predicts: the average where there is one."""
+        return self.average or self.now
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """After a step, take the average along as ``AveragedModel`` does: at first it is a copy."""
+        if self.ema is None:
+            return
+        if not self.average:
+            self.average = _copies(self.now)
+        average = [self.average[name] for name in self.learned]
+        torch._foreach_lerp_(average, [self.now[name] for name in self.learned], 1 - self.ema)
+        for name in self.average.keys() - self.learned:
+            self.average[name].copy_(self.now[name])
+
     def keep_best(self, places: Sequence[int]) -> None:
         """Remember the weights of these members as their best."""
         if places and not self.best:
-            self.best = _copies(self.now)
+            self.best = _copies(self.judged)
         else:
-            self._copy(self.best, places)
+            self._copy(self.judged, self.best, places)
 
     def keep_safe(self, places: Sequence[int]) -> None:
         """Remember the weights of those of these members that are finite."""
@@ -53,11 +75,11 @@ class Weights:
             watched = [self.now[name] for name in self.watched]
             parts = [torch.isfinite(t).reshape(len(t), -1).all(1) for t in watched]
             finite = torch.stack(parts).all(0).tolist()
-            self._copy(self.safe, [place for place in places if finite[place]])
+            self._copy(self.now, self.safe, [place for place in places if finite[place]])
 
     @torch.no_grad()
-    def _copy(self, kept: Tensors, places: Sequence[int]) -> None:
-        for name, tensor in self.now.items() if places else ():
+    def _copy(self, found: Tensors, kept: Tensors, places: Sequence[int]) -> None:
+        for name, tensor in found.items() if places else ():
             if len(places) == len(tensor):
                 kept[name].copy_(tensor)
             else:
@@ -65,10 +87,10 @@ class Weights:
                 kept[name][where] = tensor[where]
 
     @torch.no_grad()
-    def put_into(self, model: nn.Module, place: int) -> None:
-        """Write one member's weights as they are now into a model of its own."""
+    def put_into(self, model: nn.Module, place: int, kept: Tensors | None = None) -> None:
+        """Write one member's weights, as they are now, into a model of its own."""
         for name, tensor in _tensors(model):
-            tensor.copy_(self.now[name][place])
+            tensor.copy_((kept or self.now)[name][place])
 
     def own(self, kept: Tensors, place: int) -> Tensors:
         """One member's share of ``safe`` or ``best``, as its ``state_dict`` names them."""
@@ -80,6 +102,7 @@ class Weights:
         self.now = self._learnable({name: t.detach()[chosen] for name, t in self.now.items()})
         self.safe = {name: tensor[chosen] for name, tensor in self.safe.items()}
         self.best = {name: tensor[chosen] for name, tensor in self.best.items()}
+        self.average = {name: tensor[chosen] for name, tensor in self.average.items()}
 
     def _learnable(self, tensors: Tensors) -> Tensors:
         return {name: t.requires_grad_(name in self.learned) for name, t in tensors.items()}
