@@ -99,6 +99,10 @@ CASES = {
     "days": (mm.Regressor("linear", loop=FEW), days()),
     "auto table": (mm.Regressor(loop=FEW), table()),
     "table, best weights": (mm.Regressor(loop=mm.Loop(6, patience=2)), table()),
+    "auto table of many rows": (  # its dropout falls
+        mm.Regressor(loop=mm.Loop(3, keep="best", ema=0.9)),
+        table(600),
+    ),
     "table classes": (
         mm.Classifier(loop=mm.Loop(3, keep="best")),
         (table()[0], np.where(table()[1] > 0, "yes", "no")),
@@ -348,7 +352,17 @@ def test_a_wrong_script_is_noticed(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["batches", "accumulate", "ema, best", "patience", "float16", "cosine", "lbfgs", "auto table"],
+    [
+        "batches",
+        "accumulate",
+        "ema, best",
+        "patience",
+        "float16",
+        "cosine",
+        "lbfgs",
+        "auto table",
+        "auto table of many rows",
+    ],
 )
 def test_stopping_anywhere_and_going_on_equals_not_stopping(name, tmp_path):
     net, (X, y) = CASES[name]

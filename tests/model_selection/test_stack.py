@@ -129,7 +129,8 @@ def compare(together, alone):
         assert kept.keys() == wanted.keys()
         gaps += [gap(kept[key], value) for key, value in wanted.items() if torch.is_tensor(value)]
     groups = zip(together.optimizer.param_groups, alone.optimizer.param_groups, strict=True)
-    gaps += [gap(a["lr"], b["lr"]) for a, b in groups]
+    for a, b in groups:
+        gaps += [gap(a.get(name, 0), b.get(name, 0)) for name in ("lr", "weight_decay")]
     return max(gaps)
 
 
@@ -266,14 +267,29 @@ def test_weight_decay_and_gradient_length_may_differ():
         "cosine",
         "linear",
         "one_cycle",
+        "waves",  # it moves the decay, too
         functools.partial(torch.optim.lr_scheduler.StepLR, step_size=5),
     ],
-    ids=["cosine", "linear", "one_cycle", "StepLR"],
+    ids=["cosine", "linear", "one_cycle", "waves", "StepLR"],
 )
 def test_schedules(schedule):
-    stacked(schedule=schedule)
+    decays = (0.0, 0.01, 0.1, 0.5, 0.01)
+    stacked(
+        [m | {"weight_decay": d} for m, d in zip(MEMBERS, decays, strict=True)], schedule=schedule
+    )
     if schedule == "one_cycle":  # it moves the momentum, too
         stacked(schedule=schedule, optimizer="sgd")
+
+
+def test_a_dropout_that_falls():
+    net = mm.Model("table", hidden=8, members=2, dropout=(0.6, 0.1))
+    members = [{"seed": seed, "lr": lr} for seed, lr in enumerate((0.01, 0.02, 0.03) * 2)]
+    for one in stacked(members, net=net, schedule="waves", weight_decay=0.3):
+        assert one.model.dropout.p == 0.1
+    again = training(net=net, schedule="waves")
+    again.run()
+    again.optimizer = mm.Optimizer("adam", lr=0.01)
+    assert again.model.dropout.p == 0.6
 
 
 def test_groups_of_parameters():

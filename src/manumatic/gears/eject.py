@@ -29,6 +29,7 @@ from manumatic.parts.data import Batches, Stream
 from manumatic.parts.device import is_small
 from manumatic.parts.loss import Weighted
 from manumatic.parts.optimizer import schedule_settings, settings
+from manumatic.parts.schedules import Waves
 from manumatic.parts.several import Recipes
 
 
@@ -255,4 +256,7 @@ def _schedule(schedule: Any, training: Any, optimizer: Any, name: str, source: S
     else:
         kind, keywords = cast(Any, schedule), {}
     told = "".join(f", {name}={source.of(value)}" for name, value in keywords.items())
+    made = training.state.schedule
+    if isinstance(made, Waves) and made.model is not None:
+        told += ", model=model"
     return [f"{source.of(kind)}({name}{told})"]

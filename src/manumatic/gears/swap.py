@@ -34,6 +34,7 @@ from manumatic.parts.model import (
 )
 from manumatic.parts.optimizer import torch_class, wants_closure
 from manumatic.parts.processes import refuse_apart
+from manumatic.parts.schedules import Waves
 from manumatic.parts.several import Optimizers, build_schedules, take_optimizer
 
 
@@ -124,7 +125,10 @@ def _loop(training: Any, spec: Any) -> None:
 
 def _start_over(training: Any) -> None:
     """The schedule, the scaler and the average belong to an optimizer, a model and a loop."""
-    if training.state.schedule is not None:
+    schedule = training.state.schedule
+    if isinstance(schedule, Waves) and schedule.model is not None:
+        schedule.model.drop(1.0)
+    if schedule is not None:
         for group in training.optimizer.param_groups:
             for name in [name for name in group if name.startswith("initial_")]:
                 group[name.removeprefix("initial_")] = group.pop(name)  # as the schedule found it
@@ -268,7 +272,7 @@ def complete(training: Any) -> None:
     if state.schedule is None:
         steps = steps_in(training, spec.epochs - state.next_epoch)
         state.schedule = build_schedules(
-            training.facts.optimizer.schedule, training.optimizer, steps
+            training.facts.optimizer.schedule, training.optimizer, steps, training.model
         )
         state.schedule = thawing(training, steps_in(training, 1), state.schedule)
     if state.scaler is None:

@@ -34,6 +34,7 @@ COARSE = 1000  # rows, below which sixteen bins a column are learned by heart
 EPOCHS = 50  # over few rows
 READERS = 1e-2  # learning rate of what reads texts and images
 EMA = 0.97  # decay a step: the weights of the last 33 steps or so
+FALLING = (0.15, 0.0)  # dropout at the beginning and at the end; few rows need it to the end
 WIDE = 1000  # readings of a row, above which eight members cost more than they give
 
 
@@ -75,8 +76,10 @@ def _sized(spec: Model, task: Task, n_rows: int, device: torch.device, logbook: 
     elif readings > WIDE:
         members, why = max(2, 8 * WIDE // readings), f"{readings} readings a row are many"
     wide = 128 if device.type == "cpu" else 256
-    chosen = {"members": members, "hidden": 32 if are_few(n_rows) else wide}
+    chosen: dict[str, Any] = {"members": members, "hidden": 32 if are_few(n_rows) else wide}
     chosen["bins"] = 4 if n_rows < COARSE else 16
+    if n_rows >= FEW and task.mixed is None:
+        chosen["dropout"] = FALLING
     taken = chosen | spec.arguments
     if "members" not in spec.arguments:
         logbook.note("model", f"{members} members of {taken['hidden']} units share one net", why)
@@ -147,6 +150,8 @@ def table_optimizer(
         root = math.sqrt(layer.in_features)
         groups.append((inside + name, {"lr": lr / root, "weight_decay": weight_decay * root}))
     told = f"AdamW, lr {lr:g} over √inputs, rising and falling in four waves of growing length"
+    if model.falls:
+        told += f", the dropout from {model.rates[0]:g} to {model.rates[1]:g}"
     logbook.note("optimizer", told, "RealMLP's recipe (arXiv:2407.04491)")
     return Optimizer(
         "adamw",

@@ -39,7 +39,7 @@ class Network:
     """
 
     def __init__(self, model: nn.Module, loss: Callable[..., Tensor], plain: bool) -> None:
-        self.model = model
+        self.model: Any = model
         self.loss: Any = loss
         self.plain = plain
         self.learned = [n for n, weight in model.named_parameters() if weight.requires_grad]
@@ -141,6 +141,12 @@ class Network:
                 self.predict(one, (), X[0])
             self._planned[shape] = recorded.masks
         return self._planned[shape]
+
+    def drop(self, share: float) -> None:
+        """Let the one dropout of the model fall, as its schedule would."""
+        self.model.drop(share)
+        for shape, plan in self._planned.items():
+            self._planned[shape] = [m._replace(share=self.model.dropout.p) for m in plan]
 
     @property
     def draws(self) -> bool:

@@ -20,6 +20,7 @@ from manumatic.model_selection.steppers import Rates, Stepper, clip
 from manumatic.model_selection.weights import Weights
 from manumatic.parts.device import threads_for
 from manumatic.parts.loop import Step
+from manumatic.parts.schedules import Waves
 
 IDLE = 0.25  # the share of places in a stack that may belong to members that have ended
 
@@ -63,6 +64,7 @@ class Stack:
         for training in trainings:
             complete(training)
         self.stepper = Stepper(trainings, self.weights, rates)
+        self.falls = getattr(first.model, "falls", False) and type(first.state.schedule) is Waves
         self.sums = torch.zeros(len(trainings), dtype=torch.float64, device=self.device)
         self.position = 0, -1, False  # epoch and batch of the last step, and whether it ended it
 
@@ -97,6 +99,8 @@ class Stack:
         self.sums = torch.zeros_like(self.sums)
         for number in range(self.rows.length):
             batch = self.rows.batch(number)
+            if self.falls:
+                self.network.drop(self.members[0].state.schedule.left(self.stepper.taken))
             losses, gradients = self.network.gradients(self.weights.now, self._masks(batch), batch)
             # a read costs a microsecond on a CPU; a GPU would wait for it, so there epochs count
             if self.device.type == "cpu" and not math.isfinite(losses.sum().item()):
@@ -206,6 +210,8 @@ class Stack:
         if self.network.draws:
             self.draws.hand_back(place, state.rng.state)
         self.stepper.hand_back(place, training)
+        if self.falls:
+            training.model.drop(state.schedule.left(self.stepper.taken))
 
     def _leave(self, place: int) -> None:
         """Hand back what a training needs to go on by itself."""

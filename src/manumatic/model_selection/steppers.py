@@ -17,7 +17,7 @@ from manumatic.parts.optimizer import SCHEDULES, build_schedule, torch_class
 
 
 class Rates:
-    """The learning rates of all members at each step, and what else their schedule moves.
+    """Learning rates and weight decay of all members at each step, and what else is scheduled.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Rates:
 
     Attributes
     ----------
-    table : Tensor (T, K, groups) of float64
+    table, decay : Tensor (T, K, groups) of float64
         Row t holds for step t, and the last row is what is left after the last step; T = 1
         without a schedule.
     moved : list of list of dict
@@ -39,47 +39,55 @@ class Rates:
     def __init__(self, trainings: Sequence[Any], steps: int) -> None:
         first = trainings[0]
         schedule = first.facts.optimizer.schedule
-        base = [tuple(float(g["lr"]) for g in t.optimizer.param_groups) for t in trainings]
+        base = [
+            tuple((float(g["lr"]), float(g["weight_decay"])) for g in t.optimizer.param_groups)
+            for t in trainings
+        ]
         self.moved: list[list[dict[str, Any]]] = []
-        self.table = torch.tensor([base], dtype=torch.float64)
+        found = torch.tensor([base], dtype=torch.float64)  # (T, K, groups, 2)
         if isinstance(schedule, str) and schedule in SCHEDULES:
             # these multiply what they find: one course for all, to the last digit
-            course, self.moved = _course(first, [1.0] * len(base[0]), steps)
-            self.table = course[:, None] * self.table
+            course, self.moved = _course(first, [(1.0, 1.0)] * len(base[0]), steps)
+            found = course[:, None] * found
         elif schedule is not None:
-            courses = {lr: _course(first, lr, steps) for lr in set(base)}
-            self.table = torch.stack([courses[lr][0] for lr in base], dim=1)
+            courses = {pairs: _course(first, pairs, steps) for pairs in set(base)}
+            found = torch.stack([courses[pairs][0] for pairs in base], dim=1)
             self.moved = courses[base[0]][1]
-        self.table = self.table.to(first.facts.device)
+        self.table, self.decay = found.to(first.facts.device).unbind(3)
 
-    def at(self, step: int) -> Tensor:
-        """(K, groups) for a step counted from 0."""
-        return self.table[min(step, len(self.table) - 1)]
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """Rates and decays (K, groups) for a step counted from 0."""
+        step = min(step, len(self.table) - 1)
+        return self.table[step], self.decay[step]
+
+    def keep(self, places: list[int]) -> None:
+        """Go on with some of the members."""
+        self.table, self.decay = self.table[:, places], self.decay[:, places]
 
 
 def _course(
-    training: Any, lrs: Sequence[float], steps: int
+    training: Any, pairs: Sequence[tuple[float, float]], steps: int
 ) -> tuple[Tensor, list[list[dict[str, Any]]]]:
-    """(T, groups) of rates when a schedule drives a stand-in that begins with those."""
+    """(T, groups, 2) of rates and decays when a schedule drives a stand-in that begins so."""
     own = [options_of(group) for group in training.optimizer.param_groups]
     groups = [
-        options | {"params": [torch.zeros(1)], "lr": lr}
-        for options, lr in zip(own, lrs, strict=True)
+        options | {"params": [torch.zeros(1)], "lr": lr, "weight_decay": decay}
+        for options, (lr, decay) in zip(own, pairs, strict=True)
     ]
-    stand_in = torch_class(training.optimizer)(groups, lr=lrs[0])
-    rates, moved = [], []
+    stand_in = torch_class(training.optimizer)(groups, lr=pairs[0][0])
+    found, moved = [], []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nothing is stepped before the schedule
         schedule = build_schedule(training.facts.optimizer.schedule, stand_in, steps)
         for step in range(steps + 1):
             now = list(zip(own, stand_in.param_groups, strict=True))
-            rates.append([float(group["lr"]) for _, group in now])
+            found.append([(float(g["lr"]), float(g["weight_decay"])) for _, g in now])
             # what a schedule notes beside them in a group is its own affair
             moved.append([{name: group[name] for name in options} for options, group in now])
             if step < steps:
                 schedule.step()
     moves = any(options != own for options in moved)
-    return torch.tensor(rates, dtype=torch.float64), moved if moves else []
+    return torch.tensor(found, dtype=torch.float64), moved if moves else []
 
 
 class Stepper:
@@ -103,8 +111,6 @@ class Stepper:
         self.source, self.rates = weights, rates
         self.kind = torch_class(first.optimizer)
         self.groups = list(_groups(first, weights.learned))
-        decay = [[float(g["weight_decay"]) for g in t.optimizer.param_groups] for t in trainings]
-        self.decay = torch.tensor(decay, dtype=torch.float64, device=rates.table.device)
         self.taken = 0
         self._stand_in()
         named = [dict(training.model.named_parameters()) for training in trainings]
@@ -164,7 +170,7 @@ class Stepper:
 
     def _turn_to(self, step: int) -> None:
         """Learning rate, weight decay and what decoupled decay leaves, (K, 1, ...) by name."""
-        lrs, decays = self.rates.at(step), self.decay
+        lrs, decays = self.rates.at(step)
         for place, (number, names, options) in enumerate(self.groups):
             if self.rates.moved:
                 self.inner.param_groups[place].update(self.rates.moved[step][number])
@@ -186,7 +192,7 @@ class Stepper:
         """Go on with some of the members, when their weights do."""
         states = {name: self.inner.state.get(move, {}) for name, move in self.moves.items()}
         chosen = list(places)
-        self.rates.table, self.decay = self.rates.table[:, chosen], self.decay[chosen]
+        self.rates.keep(chosen)
         self._stand_in()
         for name, move in self.moves.items():
             if states[name]:
@@ -194,9 +200,9 @@ class Stepper:
 
     def put_rates(self, place: int, training: Any, step: int) -> None:
         """Write the rates of one member at a step, counted from 0, into its own optimizer."""
-        rates = self.rates.at(step)[place].tolist()
+        rates, decays = (numbers[place].tolist() for numbers in self.rates.at(step))
         for number, group in enumerate(training.optimizer.param_groups):
-            group["lr"] = rates[number]
+            group.update(lr=rates[number], weight_decay=decays[number])
             if self.rates.moved:
                 group.update(self.rates.moved[step][number])
 

@@ -199,8 +199,9 @@ class TableNet(nn.Module):
         Width and number of the hidden layers.
     members : int
         Predictors in one net.
-    dropout : float
-        Share of hidden units switched off in a training step.
+    dropout : float or (float, float)
+        Share of hidden units switched off in a training step; of two, the first is that of the
+        first half of training, from which it falls to the second.
     frequencies, bins : int
         Of each number; see :class:`Numbers`.
     spread : float
@@ -230,7 +231,7 @@ class TableNet(nn.Module):
         hidden: int = 128,
         depth: int = 2,
         members: int = 8,
-        dropout: float = 0.15,
+        dropout: float | Sequence[float] = 0.15,
         frequencies: int = 16,
         bins: int = 16,
         spread: float = 0.1,
@@ -248,7 +249,8 @@ class TableNet(nn.Module):
         self.layers = nn.ModuleList(Members(members, a, b) for a, b in pairwise(widths))
         self.bends = nn.ModuleList(Bend(hidden) for _ in range(depth))
         nn.init.normal_(self.layers[0].scale)  # members differ by what they see of a row
-        self.dropout = nn.Dropout(dropout)
+        self.rates = (dropout, dropout) if isinstance(dropout, int | float) else tuple(dropout)
+        self.dropout = nn.Dropout(self.rates[0])
         self.head = Heads(members, hidden, out_features)
         self.register_buffer("lowest", torch.full((out_features,), -math.inf))
         self.register_buffer("highest", torch.full((out_features,), math.inf))
@@ -275,6 +277,16 @@ class TableNet(nn.Module):
             layer.initialise(x)
             x = bend(layer(x))
         self.head.weight.div_(self.head(x).flatten(0, 1).std(dim=0).clamp(min=1e-6))
+
+    @property
+    def falls(self) -> bool:
+        """Whether the dropout rate changes in training."""
+        return self.rates[0] != self.rates[1]
+
+    def drop(self, share: float) -> None:
+        """Set the dropout rate between the last (share 0) and the first (share 1)."""
+        first, last = self.rates
+        self.dropout.p = last + (first - last) * share
 
     def _read(self, x: Tensor) -> Tensor:
         """(n, in_features) → (n, 1, width): the same for all members."""

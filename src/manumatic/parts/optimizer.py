@@ -163,8 +163,10 @@ def parameter_groups(spec: Optimizer, model: nn.Module) -> Any:
     return found
 
 
-def build_schedule(schedule: Any, optimizer: torch.optim.Optimizer, steps: int) -> Any:
-    """A torch learning-rate scheduler over so many steps, or None.
+def build_schedule(
+    schedule: Any, optimizer: torch.optim.Optimizer, steps: int, model: Any = None
+) -> Any:
+    """A torch learning-rate scheduler over so many steps, or None; the model's dropout falls along.
 
     Raises
     ------
@@ -182,6 +184,8 @@ def build_schedule(schedule: Any, optimizer: torch.optim.Optimizer, steps: int) 
                 f"torch.optim.lr_scheduler.{nearest(schedule, SCHEDULES)}"
             )
         kind, keywords = schedule_settings(schedule, optimizer.defaults["lr"], steps)
+        if kind is Waves and getattr(model, "falls", False):
+            keywords["model"] = model
         if schedule == "one_cycle" and len({group["lr"] for group in optimizer.param_groups}) > 1:
             raise ComponentError(
                 "schedule='one_cycle' has one largest rate, and the groups have rates of their "

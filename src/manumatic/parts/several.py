@@ -143,10 +143,10 @@ def build_optimizers(spec: Any, model: nn.Module) -> Any:
     return made
 
 
-def build_schedules(schedule: Any, optimizer: Any, steps: int) -> Any:
+def build_schedules(schedule: Any, optimizer: Any, steps: int, model: nn.Module) -> Any:
     """The schedule of an optimizer, or those of several, over so many steps; or None."""
     if schedule is None or not isinstance(optimizer, Optimizers):
-        return build_schedule(schedule, optimizer, steps)
+        return build_schedule(schedule, optimizer, steps, model)
     found = {n: build_schedule(part, optimizer[n], steps) for n, part in schedule.items()}
     return Together({name: part for name, part in found.items() if part is not None})
 
