@@ -646,6 +646,25 @@ def test_few_rows_all_train_and_fill_a_narrow_net():
     assert "8 members of 70 units" in str(wide.logbook_)
 
 
+def test_many_rows_keep_an_average_and_lose_their_dropout():
+    rows = np.resize(X[:, :3], (560, 3)) + np.arange(560)[:, None] / 560
+
+    def loop(**changes):
+        return mm.Regressor(random_state=0, **changes).manual(rows, rows[:, 0]).loop
+
+    training = mm.Regressor(random_state=0).manual(rows, rows[:, 0])
+    assert (training.loop.ema, training.model.rates) == (0.97, (0.15, 0.0))
+    said = str(training.facts.logbook)
+    assert "ema=0.97" in said
+    assert "the dropout from 0.15 to 0" in said
+    assert loop(optimizer=mm.Optimizer("auto", lr=0.1)).ema == 0.97
+    for other in ("lbfgs", "adam", torch.optim.Adam):  # the average belongs to the recipe
+        assert loop(optimizer=other).ema is None
+    assert loop(loop=mm.Loop(3)).ema is None
+    few = mm.Regressor(random_state=0).manual(rows[:400], rows[:400, 0])
+    assert (few.loop.ema, few.model.rates) == (None, (0.15, 0.15))
+
+
 def test_frames_from_scikit_learn_change_nothing():
     frame = pd.DataFrame({"a": X[:, 0], "kind": NAMES, "day": pd.date_range("2020", periods=150)})
     plain = mm.Regressor(random_state=0, loop=mm.Loop(2)).fit(frame, X[:, 3])

@@ -102,7 +102,11 @@ def loop_for(specs: Specs, spec: Data, rows: Rows, logbook: Logbook) -> Loop:
     if few and share:  # rows of one's own cost no training row
         return short(n_rows, logbook)
     loop = choose_loop(n_rows, batch_size, logbook, wanted=wanted)
-    return averaged(loop, logbook) if table and n_rows >= FEW else loop
+    # the average belongs to the recipe, and weights that FSDP2 shares out have none
+    recipe = getattr(specs.optimizer, "name", specs.optimizer) == "auto"
+    if table and recipe and n_rows >= FEW and specs.device != "fsdp":
+        return averaged(loop, logbook)
+    return loop
 
 
 def _shaped(task: Task, preparation: Preparation, inputs: Tensor) -> Task:
