@@ -64,7 +64,8 @@ class Stack:
         for training in trainings:
             complete(training)
         self.stepper = Stepper(trainings, self.weights, rates)
-        self.falls = getattr(first.model, "falls", False) and type(first.state.schedule) is Waves
+        schedule = first.state.schedule
+        self.falls = isinstance(schedule, Waves) and schedule.model is not None
         self.sums = torch.zeros(len(trainings), dtype=torch.float64, device=self.device)
         self.position = 0, -1, False  # epoch and batch of the last step, and whether it ended it
 
