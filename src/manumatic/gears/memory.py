@@ -102,11 +102,13 @@ def loop_for(specs: Specs, spec: Data, rows: Rows, logbook: Logbook) -> Loop:
     if few and share:  # rows of one's own cost no training row
         return short(n_rows, logbook)
     loop = choose_loop(n_rows, batch_size, logbook, wanted=wanted)
-    # the average belongs to the recipe, and weights that FSDP2 shares out have none
+    return averaged(loop, logbook) if table and _keeps_average(specs, n_rows) else loop
+
+
+def _keeps_average(specs: Specs, n_rows: int) -> bool:
+    """An average belongs to the recipe; weights that FSDP2 shares out have none."""
     recipe = getattr(specs.optimizer, "name", specs.optimizer) == "auto"
-    if table and recipe and n_rows >= FEW and specs.device != "fsdp":
-        return averaged(loop, logbook)
-    return loop
+    return recipe and n_rows >= FEW and specs.device != "fsdp"
 
 
 def _shaped(task: Task, preparation: Preparation, inputs: Tensor) -> Task:
