@@ -41,6 +41,7 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 FOLDS = 5
 METRIC = {"binary": "AUC", "multiclass": "accuracy", "regression": "R²"}
+AGAINST = ["manumatic wins", "surely better / worse"]
 PACKAGES = {"sklearn": "scikit-learn"}  # where the registry's name is another
 Results = dict[str, dict[str, dict[str, float]]]  # contestant → "set/fold" → figures
 
@@ -145,6 +146,16 @@ def wins(scores: Mapping[str, Any], name: str, sets: Iterable[str]) -> float:
     return float((gaps > 0).mean() + (gaps == 0).mean() / 2)
 
 
+def told_apart(scores: Mapping[str, Any], name: str, sets: Iterable[str]) -> tuple[int, int]:
+    """Sets on which we score higher, and lower, than chance would let us."""
+    from manumatic.compare.verdict import LEVEL, paired_test  # not where the peers run
+
+    pairs = [(scores["manumatic"][table], scores[name][table]) for table in sets]
+    tests = [paired_test(ours, theirs, ratio=1 / (FOLDS - 1)) for ours, theirs in pairs]
+    sure = [test.difference for test in tests if test.p < LEVEL]
+    return sum(gap > 0 for gap in sure), sum(gap < 0 for gap in sure)
+
+
 def report(results: Results, sources: Mapping[str, Any], count: int) -> str:
     """Scores, log-losses, and what they come to."""
     scores = cells(results, "score", sources, count)
@@ -158,7 +169,7 @@ def report(results: Results, sources: Mapping[str, Any], count: int) -> str:
     classes = [t for t in shown if sources[t][3] != "regression"]
     parts.append(markdown(["Mean log-loss", *labels], _means(losses, whole, classes, {}, min)))
     if common:
-        head = [f"Over {len(common)} sets", "mean rank", "manumatic wins"]
+        head = [f"Over {len(common)} sets", "mean rank", *AGAINST]
         rows = _sums(results, scores, whole, common, count)
         parts.append(markdown([*head, "CPU s of fit", "CPU s of predict"], rows))
     parts += _partial(results, scores, whole, count)
@@ -189,9 +200,13 @@ def _sums(
     rows = []
     for name, rank in zip(names, ranks(scores, names, sets), strict=True):
         against = name != "manumatic" and set(sets) <= set(scores.get("manumatic", {}))
-        won = f"{wins(scores, name, sets):.0%}" if against else "–"
+        won, apart = "–", "–"
+        if against:
+            won = f"{wins(scores, name, sets):.0%}"
+            apart = "{} / {}".format(*told_apart(scores, name, sets))
         spent = [sum(s[name][table].sum() for table in sets) for s in seconds.values()]
-        rows.append([CONTESTANTS[name].label, f"{rank:.2f}", won, *(f"{s:,.1f}" for s in spent)])
+        told = [f"{rank:.2f}", won, apart, *(f"{s:,.1f}" for s in spent)]
+        rows.append([CONTESTANTS[name].label, *told])
     return rows
 
 
@@ -204,8 +219,8 @@ def _partial(results: Results, scores: Any, whole: Sequence[str], count: int) ->
             continue
         told = _sums(results, scores, [*whole, name], own, count)[-1]
         rows.append([told[0], f"{len(own)}: {', '.join(own)}", *told[1:]])
-    head = ["On the sets it was run on", "sets", "mean rank", "manumatic wins", "CPU s of fit"]
-    return [markdown([*head, "CPU s of predict"], rows)] if rows else []
+    head = ["On the sets it was run on", "sets", "mean rank", *AGAINST]
+    return [markdown([*head, "CPU s of fit", "CPU s of predict"], rows)] if rows else []
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
