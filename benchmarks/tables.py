@@ -200,10 +200,9 @@ def _sums(
     rows = []
     for name, rank in zip(names, ranks(scores, names, sets), strict=True):
         against = name != "manumatic" and set(sets) <= set(scores.get("manumatic", {}))
-        won, apart = "–", "–"
-        if against:
-            won = f"{wins(scores, name, sets):.0%}"
-            apart = "{} / {}".format(*told_apart(scores, name, sets))
+        won = f"{wins(scores, name, sets):.0%}" if against else "–"
+        several = against and count > 1  # one fold has no spread to test by
+        apart = "{} / {}".format(*told_apart(scores, name, sets)) if several else "–"
         spent = [sum(s[name][table].sum() for table in sets) for s in seconds.values()]
         told = [f"{rank:.2f}", won, apart, *(f"{s:,.1f}" for s in spent)]
         rows.append([CONTESTANTS[name].label, *told])

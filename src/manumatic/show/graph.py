@@ -7,14 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from manumatic.show.frame import (
-    Place,
-    drawing,
-    ending,
-    hint,
-    shortened,
-    words,
-)
+from manumatic.show.frame import Place, drawing, ending, hint, shortened, words
 from manumatic.show.layout import FULL, LETTER, Box, lay_out
 
 BEND = 7  # radius of a corner
