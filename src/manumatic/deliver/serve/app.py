@@ -54,7 +54,7 @@ def make_app(service: Service, limits: Limits | None = None, token: str | None =
     own: dict[str, Any] = {"openapi_url": None, "redirect_slashes": False}  # and so no docs
     app = _App(title=service.name, lifespan=service.watching, **own)
     describe = partial(openapi, service, limits, token is not None)
-    app.openapi = describe  # type: ignore[method-assign]
+    app.openapi = describe  # type: ignore[method-assign] # FastAPI's way to a schema of one's own
     found = routes(service, gate)
     app.router.routes.extend(found)
     app.straight = {

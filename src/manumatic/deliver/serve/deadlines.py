@@ -60,7 +60,7 @@ class Deadlines:
 
     def connection_made(self, transport: Any) -> None:
         """Somebody has connected, and is to say something."""
-        super().connection_made(Joined(transport, self.loop))  # type: ignore[misc]
+        super().connection_made(Joined(transport, self.loop))  # type: ignore[misc] # uvicorn's, mixed in later
         self._start("head", self.head_seconds)
 
     def data_received(self, data: bytes) -> None:
