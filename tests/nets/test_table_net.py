@@ -11,15 +11,16 @@ from torch import nn
 from torch.nn import functional as F
 
 import manumatic as mm
+from manumatic.nets.crossed import CrossedNet, Unseen
 from manumatic.nets.table import EachMember, Numbers, TableNet
 
 ROWS = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
 TARGET = ROWS[:, 0] * ROWS[:, 1] + ROWS[:, 2]
 
 
-def seeded(*arguments, **keywords):
+def seeded(*arguments, crossed=False, **keywords):
     torch.manual_seed(3)
-    return TableNet(*arguments, **keywords)
+    return (CrossedNet if crossed else TableNet)(*arguments, **keywords)
 
 
 def read(numbers, x):
@@ -50,6 +51,8 @@ def by_hand(net, row):
             layer = {
                 name: weights[f"layers.{place}.{name}"] for name in ("weight", "scale", "bias")
             }
+            if isinstance(net, CrossedNet):  # weights of its own
+                layer["weight"] = layer["weight"][member]
             z = layer["weight"] @ (layer["scale"][member] * h) + layer["bias"][member]
             silu = z / (1 + np.exp(-z))
             h = z + weights[f"bends.{place}.bend"] * (silu - z)
@@ -59,8 +62,10 @@ def by_hand(net, row):
 
 @pytest.mark.parametrize("numeric", [None, (0, 2), ()], ids=["numbers", "mixed", "flags"])
 @pytest.mark.parametrize("shown", [True, False])
-def test_the_net_is_its_formulas(numeric, shown):
-    net = seeded(5, 3, hidden=7, depth=2, members=3, numeric=numeric, dropout=0.0)
+@pytest.mark.parametrize("apart", [True, False])
+def test_the_net_is_its_formulas(numeric, shown, apart):
+    options = {"numeric": numeric, "dropout": 0.0, "crossed": apart}
+    net = seeded(5, 3, hidden=7, depth=2, members=3, **options)
     if shown:
         net.initialise(ROWS)
     for weight in net.parameters():  # no two numbers alike, and none at its start
@@ -73,29 +78,36 @@ def test_the_net_is_its_formulas(numeric, shown):
     )
 
 
-def test_it_begins_with_outputs_of_spread_one():
-    """Pre-activations and answers have the standard deviation 1 over rows and members."""
-    net = seeded(5, 2, hidden=16, members=4, dropout=0.0)
+@pytest.mark.parametrize("apart", [True, False])
+def test_it_begins_with_outputs_of_spread_one(apart):
+    """Pre-activations and answers have the standard deviation 1 over rows and members.
+
+    Where members have weights of their own, over the rows of each.
+    """
+    net = seeded(5, 2, hidden=16, members=4, dropout=0.0, crossed=apart)
     net.initialise(ROWS * torch.tensor([1.0, 100.0, 1e-3, 5.0, 1.0]))
     x = net._read(ROWS * torch.tensor([1.0, 100.0, 1e-3, 5.0, 1.0]))
     for layer, bend in zip(net.layers, net.bends, strict=True):
         x = layer(x)
-        torch.testing.assert_close(x.flatten(0, 1).std(dim=0), torch.ones(16), rtol=1e-3, atol=1e-3)
+        spread = (x if apart else x.flatten(0, 1)).std(dim=0)
+        torch.testing.assert_close(spread, torch.ones_like(spread), rtol=1e-3, atol=1e-3)
         x = bend(x)
     torch.testing.assert_close(
         net.head(x).flatten(0, 1).std(dim=0), torch.ones(2), rtol=1e-3, atol=1e-3
     )
 
 
-def test_kinks_lie_among_the_rows():
+@pytest.mark.parametrize("apart", [True, False])
+def test_kinks_lie_among_the_rows(apart):
     """Minus the bias is within the outputs that a unit gives to the rows."""
-    net = seeded(5, 2, hidden=16, members=4)
+    net = seeded(5, 2, hidden=16, members=4, crossed=apart)
     net.initialise(ROWS)
     layer = net.layers[0]
-    bare = (layer(net._read(ROWS)) - layer.bias).flatten(0, 1)
-    for bias in -layer.bias:
-        assert (bare.amin(dim=0) <= bias).all()
-        assert (bias <= bare.amax(dim=0)).all()
+    bare = layer(net._read(ROWS)) - layer.bias
+    for member, bias in enumerate(-layer.bias):
+        among = bare[:, member] if apart else bare.flatten(0, 1)
+        assert (among.amin(dim=0) <= bias).all()
+        assert (bias <= among.amax(dim=0)).all()
 
 
 def test_bins_end_at_quantiles():
@@ -141,6 +153,65 @@ def test_each_member_has_its_own_loss(loss, target):
     rows = EachMember(apart)(answers, target)
     assert len(rows) == 6
     torch.testing.assert_close(rows.mean(), expected)
+
+
+def learners(net, x):
+    """(n, members): whether a member learns from a row, by the gradient of its own bias."""
+    found = torch.zeros(len(x), len(net.head.bias), dtype=torch.bool)
+    for row in range(len(x)):
+        [slope] = torch.autograd.grad(net.train()(x)[row].sum(), net.head.bias)
+        found[row] = slope.abs().sum(dim=1) > 0
+    return found
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10**6), st.integers(2, 20), st.booleans())
+def test_each_row_is_left_out_by_one_member_in_eight(seed, members, flags):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(12, 20, generator=generator)
+    x = (x > 0).float() if flags else x
+    net = seeded(20, 2, hidden=4, members=members, crossed=True, dropout=0.0)
+    learns = learners(net, x)
+    part = torch.arange(members) % min(8, members)
+    for row in learns:
+        left = part[~row].unique()
+        assert len(left) == 1, "one part leaves it out"
+        assert torch.equal(row, part != left), "all of that part, and nobody else"
+    order = torch.randperm(12, generator=generator)
+    assert torch.equal(learners(net, x[order][:5]), learns[order][:5]), "whatever is beside it"
+    answers = net.eval()(x, unseen=True)
+    members_say = torch.stack([torch.from_numpy(by_hand(net, row)) for row in x])
+    expected = (members_say * ~learns.unsqueeze(2)).sum(dim=1) / (~learns).sum(dim=1, keepdim=True)
+    torch.testing.assert_close(answers, expected.float(), rtol=2e-4, atol=2e-5)
+    torch.testing.assert_close(Unseen(net)(x), answers)
+    assert not torch.allclose(answers, net(x), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["numbers", "flags", "two numbers"])
+def test_parts_are_of_like_size(kind):
+    """Each of eight parts of 4,000 rows is within five standard deviations of 500."""
+    x = torch.randn(4000, 14, generator=torch.Generator().manual_seed(2))
+    x = {"numbers": x, "flags": (x > 0).float(), "two numbers": x[:, :2]}[kind].unique(dim=0)
+    net = CrossedNet(x.shape[1], 1, hidden=2, members=8)
+    sizes = net.left_out(x).squeeze(2).sum(dim=0)
+    assert (sizes - len(x) / 8).abs().max() < 5 * math.sqrt(len(x) * 7 / 64)
+
+
+def test_who_left_a_row_out_knows_nothing_of_it():
+    """A target of pure noise cannot be foretold: unseen rows cost what the mean would, or more."""
+    x = torch.randn(200, 6, generator=torch.Generator().manual_seed(4))
+    noise = torch.randn(200, 1, generator=torch.Generator().manual_seed(5))
+    noise = (noise - noise.mean()) / noise.std()
+    net = seeded(6, 1, hidden=32, members=16, crossed=True, dropout=0.0)
+    net.initialise(x, noise)
+    optimizer, loss = torch.optim.Adam(net.parameters(), lr=0.01), EachMember(nn.MSELoss())
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss(net.train()(x), noise).backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert loss(net.eval()(x), noise) < 0.1, "learned by heart"
+        assert loss(net(x, unseen=True), noise) > 0.95
 
 
 def test_members_learn_more_than_the_mean():

@@ -88,7 +88,7 @@ def _build(
     """Model, loss, optimizer and loop for data that are settled."""
     model_spec = as_model(specs.model)
     ours = isinstance(model_spec.net, str)
-    model_spec = choose_net(model_spec, found.task, found.data, device, logbook)
+    model_spec = choose_net(model_spec, found.task, found.data, device, logbook, found.valid)
     rng = OwnRandomness(seed, device)
     fresh = earlier is None and not is_trained(model_spec)
     with rng:

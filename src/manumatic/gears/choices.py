@@ -194,7 +194,7 @@ def _suited(
 ) -> Optimizer:
     """The recipe for a model; what it reads of what the user did set is taken out of it."""
     recipes: dict[type, Any] = {TableNet: table_optimizer, MixedNet: mixed_optimizer}
-    table = recipes.get(type(model))
+    table = next((recipe for kind, recipe in recipes.items() if isinstance(model, kind)), None)
     if table is not None:
         base = {name: given.pop(name) for name in ("lr", "weight_decay") if name in given}
         made: Optimizer = table(model, task, logbook, **base)

@@ -150,9 +150,9 @@ def batches(epoch):
 def _evaluate(training: Any, targets: list[str]) -> str:
     size = training.valid.batch_size
     split = ", ".join(f"{name}_valid.split({size})" for name in ["X", *targets])
-    body = specialise(
-        evaluate, {}, ALONE, batches={"data.batches(0)": f"zip({split})"}, targets=targets
-    )
+    rename = {"model(X)": "model(X, unseen=True)"} if training.valid.unseen else {}
+    batches = {"data.batches(0)": f"zip({split})"}
+    body = specialise(evaluate, {}, ALONE | rename, batches=batches, targets=targets)
     text = text_of(cst.IndentedBlock(body)).strip("\n")
     return f"\n\n@torch.no_grad()\ndef evaluate(model, loss_fn):\n{text.lstrip(chr(10))}\n\n"
 

@@ -28,14 +28,24 @@ from manumatic.gears.pictures import (
     picture_steps,
 )
 from manumatic.gears.prepare import Preparation, Rows, class_weights, numeric_columns
-from manumatic.gears.table import FEW, are_few, averaged, is_table, steps_of, table_loop
+from manumatic.gears.table import (
+    FEW,
+    are_few,
+    averaged,
+    crossed_loop,
+    is_table,
+    leaves_out,
+    steps_of,
+    table_loop,
+)
 from manumatic.logbook import Logbook
+from manumatic.nets.crossed import CrossedNet
 from manumatic.parts.components import Data, Loop
 from manumatic.parts.data import Batches, split_rows
 from manumatic.parts.lengths import lengths_of, rows_at_once
 from manumatic.parts.loss import as_loss, fits_scaled_target, sums
 from manumatic.parts.mixed import layout_of
-from manumatic.parts.rows import count_rows, kind_of, pixels_in, read_rows
+from manumatic.parts.rows import count_distinct, count_rows, kind_of, pixels_in, read_rows
 from manumatic.task import Task, itself, read_target
 
 
@@ -57,10 +67,13 @@ def open_rows(
         Rows, targets or weights that cannot be used.
     """
     rows, task, source = _read(specs, spec, X, y, sample_weight, earlier)
-    loop = as_loop(specs.loop) or loop_for(specs, spec, rows, logbook)
+    unseen = _leaves_out(specs, spec, rows, earlier)
+    if unseen:
+        loop = crossed_loop(len(rows), choose_batch_size(spec, len(rows), Logbook()), logbook)
+    else:
+        loop = as_loop(specs.loop) or loop_for(specs, spec, rows, logbook)
     train, valid = rows, None
-    own = isinstance(spec.validation, tuple | list)  # rows of one's own are there to be looked at
-    if own or (loop.uses_validation and spec.validation is not None):
+    if _holds_out(spec, loop) and not unseen:
         train, valid = _hold_out(spec, rows, task, seed, logbook)
     if earlier is None:
         scaled = fits_scaled_target(as_loss(specs.loss))
@@ -80,8 +93,30 @@ def open_rows(
         numbers = steps.numbers(preparation, valid.X)
         tensors = _tensors(numbers, preparation.pair(valid, task, numbers)[1], valid)
         held = Batches(tensors, at_once, shuffle=False, seed=seed)
+    elif unseen and task.mixed is None:
+        held = Batches(data.tensors, at_once, shuffle=False, seed=seed, unseen=True)
     weighted = train.weight is not None
     return Found(data, held, loop, task, preparation, inputs[:4], weighted, source=source)
+
+
+def _leaves_out(specs: Specs, spec: Data, rows: Rows, earlier: Earlier | None) -> bool:
+    """Whether all rows train, and each is judged by members of the table net that left it out.
+
+    Equal rows are left out together; where most have an equal, that would ask for what no row says.
+    """
+    share = isinstance(spec.validation, int | float) and spec.preprocess != "mixed"
+    if specs.reconstructs or as_loop(specs.loop) is not None or not share:
+        return False
+    if not leaves_out(specs.model, np.shape(rows.X)[1:], len(rows)):
+        return False
+    going_on = earlier is None or isinstance(earlier.model, CrossedNet)
+    return going_on and 2 * count_distinct(rows.X) >= len(rows)
+
+
+def _holds_out(spec: Data, loop: Loop) -> bool:
+    """Whether there are rows to judge by; rows of one's own are there to be looked at."""
+    own = isinstance(spec.validation, tuple | list)
+    return own or (loop.uses_validation and spec.validation is not None)
 
 
 def loop_for(specs: Specs, spec: Data, rows: Rows, logbook: Logbook) -> Loop:

@@ -41,17 +41,27 @@ def data_section(training: Any, source: Source) -> str:
     facts = training.facts
     names = names_of(training)
     X, y, *_ = training.data.tensors
+    judging = _judging(training, names)
     if _may_be_printed(training):
         target = names[0] if _is_itself(facts) else _literal(y)
-        return f"{names[0]} = {_literal(X)}\n{names[1]} = {target}{_on(facts.device, names)}"
-    if training.loop.uses_validation and training.valid is not None and not _held_out(training):
+        moved = _on(facts.device, names)
+        return f"{names[0]} = {_literal(X)}\n{names[1]} = {target}{moved}{judging}"
+    if training.loop.uses_validation and _of_ones_own(training):
         raise EjectError(
             "validation rows of your own are not written; give a share, mm.Data(validation=0.1)"
         )
     lines = [_read(facts, source), *_targets(facts, source), TENSOR]
     lines += _split(training, source)
     lines += _numbers(training, source, names)
-    return "\n".join(line for line in lines if line) + _on(facts.device, names)
+    return "\n".join(line for line in lines if line) + _on(facts.device, names) + judging
+
+
+def _judging(training: Any, names: list[str]) -> str:
+    """The line that lets training rows judge, where members of the net leave some out."""
+    if not getattr(training.valid, "unseen", False):
+        return ""
+    judging = ", ".join(f"{name.removesuffix('_train')}_valid" for name in names)
+    return f"\n{judging} = {', '.join(names)}  # by the members that left a row out"
 
 
 def check_made(training: Any) -> None:
@@ -218,11 +228,16 @@ def _targets(facts: Any, source: Source) -> list[str]:
     return ["classes, target = np.unique(target, return_inverse=True)"]
 
 
+def _of_ones_own(training: Any) -> bool:
+    """Whether validation rows came beside the others."""
+    own = isinstance(training.facts.data.validation, tuple | list | Images)
+    return training.valid is not None and own
+
+
 def _held_out(training: Any) -> bool:
-    """Whether validation rows were split off; rows of one's own came beside them."""
-    return training.valid is not None and not isinstance(
-        training.facts.data.validation, tuple | list | Images
-    )
+    """Whether validation rows were split off."""
+    valid = training.valid
+    return valid is not None and not (_of_ones_own(training) or getattr(valid, "unseen", False))
 
 
 def _split(training: Any, source: Source) -> list[str]:

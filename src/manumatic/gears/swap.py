@@ -19,8 +19,9 @@ from manumatic.gears.choices import check_loop, choose_optimizer
 from manumatic.gears.finetune import thawing
 from manumatic.gears.own_step import check_judged, checked, free
 from manumatic.gears.table import choose_net
+from manumatic.nets.crossed import CrossedNet
 from manumatic.parts.components import Loop, Model
-from manumatic.parts.data import Batches, Stream
+from manumatic.parts.data import Batches, Stream, judged
 from manumatic.parts.device import OwnRandomness, autocast, grad_scaler
 from manumatic.parts.loop import Best, Step, closure_loop, loop, stepped_loop, validated
 from manumatic.parts.loss import as_loss, check_loss, choose_loss, in_units, shape_target
@@ -77,7 +78,7 @@ def _model(training: Any, model: Any) -> None:
     facts, ours = training.facts, isinstance(model, str)
     if not isinstance(model, nn.Module):
         facts.model = choose_net(
-            as_model(model), facts.task, training.data, facts.device, facts.logbook
+            as_model(model), facts.task, training.data, facts.device, facts.logbook, training.valid
         )
         training.state.rng = OwnRandomness(facts.seed, facts.device)  # as if it had come first
         with training.state.rng:
@@ -96,6 +97,10 @@ def _model(training: Any, model: Any) -> None:
     chosen = choose_optimizer(facts.asked, model, facts.task, ours=ours, logbook=facts.logbook)
     facts.optimizer, training.parts["optimizer"] = take_optimizer(chosen, model)
     training.state.best, training.state.safe = Best(), {}  # these were another model's
+    if getattr(training.valid, "unseen", False) and not isinstance(model, CrossedNet):
+        training.valid = None
+        told = "no rows are held out: this model has no members that leave some out"
+        facts.logbook.note("loop", told, "mm.Data(validation=...) holds some out for any model")
     _start_over(training)
 
 
@@ -217,10 +222,10 @@ def begin(training: Any) -> Iterator[Step]:
     steps = facts.processes.steps(steps, model, training.model)
     if training.valid is None or not spec.uses_validation:
         return steps
-    judged = training.model if state.average is None else state.average.module
+    kept = judged(training.model if state.average is None else state.average.module, training.valid)
     valid = facts.processes.share(training.valid)
     loss_fn, count = facts.processes.loss(training.loss, valid), facts.processes.count(valid)
-    return validated(steps, judged, loss_fn, valid, state.best, spec.patience, count)
+    return validated(steps, kept, loss_fn, valid, state.best, spec.patience, count)
 
 
 def _joined(training: Any) -> tuple[Any, Any, Any]:

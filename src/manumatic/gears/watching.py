@@ -18,6 +18,7 @@ from manumatic.doctor.listen import Listener
 from manumatic.errors import ComponentError
 from manumatic.gears.checkup import Checkup
 from manumatic.gears.reading import reader_of
+from manumatic.parts.data import judged
 from manumatic.parts.loop import Step
 from manumatic.watch.loggers import Run, as_loggers
 from manumatic.watch.metrics import as_metrics
@@ -98,7 +99,7 @@ class Watcher:
         if valid is None and training.valid is not None:  # rows to look at, not to decide by
             with torch.random.fork_rng([]):
                 valid = training.facts.processes.evaluate(
-                    training.model, training.loss, training.valid
+                    judged(training.model, training.valid), training.loss, training.valid
                 )
         if valid is not None:
             self._add(training, step.epoch, "valid", "loss", valid)
@@ -206,6 +207,7 @@ def _judged(training: Any) -> Any:
 @torch.no_grad()
 def judged_outputs(model: Any, rows: Any) -> tuple[Tensor, Tensor]:
     """Raw outputs (n, numbers) and targets of all rows in their order, as floats on the CPU."""
+    model = judged(model, rows)
     model.eval()
     shuffle, rows.shuffle = rows.shuffle, False
     try:

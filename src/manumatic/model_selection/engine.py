@@ -36,12 +36,17 @@ class Network:
         Buffers that a forward in training changes, as batch norm does its averages.
     plain : bool
         Whether to call the model as it is on rows (K, B, ...), see :class:`Plain`; else by vmap.
+    unseen : bool
+        Whether it is judged on training rows, by members of a net that left them out.
     """
 
-    def __init__(self, model: nn.Module, loss: Callable[..., Tensor], plain: bool) -> None:
+    def __init__(
+        self, model: nn.Module, loss: Callable[..., Tensor], plain: bool, unseen: bool = False
+    ) -> None:
         self.model: Any = model
         self.loss: Any = loss
         self.plain = plain
+        self.unseen = unseen
         self.learned = [n for n, weight in model.named_parameters() if weight.requires_grad]
         self.changing = [name for name, _ in model.named_buffers()]
         self._apart: Callable[..., Tensor] | None = None
@@ -73,9 +78,10 @@ class Network:
             mode: Any = Plain(masks, tensors.values())
         else:
             mode = Served(masks) if masks else contextlib.nullcontext()
+        asked = {"unseen": True} if self.unseen and not self.model.training else {}
         with mode:
-            prediction: Tensor = functional_call(self.model, tensors, (X,), tie_weights=False)
-        return prediction
+            found: Tensor = functional_call(self.model, tensors, (X,), asked, tie_weights=False)
+        return found
 
     def mean(self, prediction: Tensor, shares: Sequence[Tensor], *target: Tensor) -> Tensor:
         """Loss of one member; where shares are given, the sum over rows of loss times share."""

@@ -77,7 +77,7 @@ def _form(data: Batches) -> Hashable:
     """The shape of the batches: members may differ in how many rows the last one holds."""
     one = len(data) == 1
     rows = tuple((tuple(tensor.shape[1:]), tensor.dtype) for tensor in data.tensors)
-    return rows, len(data), None if one else data.batch_size, one or data.shuffle
+    return rows, len(data), None if one else data.batch_size, one or data.shuffle, data.unseen
 
 
 def _begun(training: Any) -> str:

@@ -66,7 +66,8 @@ def try_together(trainings: Sequence[Any]) -> Trial:
 
 def _step(trainings: Sequence[Any], plain: bool) -> Trial:
     model = copy.deepcopy(trainings[0].model).train()
-    network, name = Network(model, trainings[0].loss, plain), type(model).__name__
+    unseen = getattr(trainings[0].valid, "unseen", False)
+    network, name = Network(model, trainings[0].loss, plain, unseen), type(model).__name__
     batch, tensors = _first_rows(trainings), _apart([t.model for t in trainings])
     before, randomness = likeness(model, contents=False), torch.get_rng_state()
     plan = network.masks(tensors, batch.tensors[0])

@@ -217,6 +217,7 @@ class TableNet(nn.Module):
     """
 
     answers_apart = True  # in training, one answer of each member
+    layer: type[Members] = Members
     numeric: Tensor
     flags: Tensor
     lowest: Tensor
@@ -246,7 +247,7 @@ class TableNet(nn.Module):
         width = len(flags) + self.numbers.width
         self.scale = nn.Parameter(torch.ones(width))
         widths = [width] + [hidden] * depth
-        self.layers = nn.ModuleList(Members(members, a, b) for a, b in pairwise(widths))
+        self.layers = nn.ModuleList(self.layer(members, a, b) for a, b in pairwise(widths))
         self.bends = nn.ModuleList(Bend(hidden) for _ in range(depth))
         nn.init.normal_(self.layers[0].scale)  # members differ by what they see of a row
         self.rates = (dropout, dropout) if isinstance(dropout, int | float) else tuple(dropout)
@@ -293,16 +294,23 @@ class TableNet(nn.Module):
         read = torch.cat([x[:, self.flags], self.numbers(x[:, self.numeric])], dim=1)
         return (read * self.scale).unsqueeze(1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, in_features) → (n, members, out_features); in evaluation their mean."""
+    def answers(self, x: Tensor) -> Tensor:
+        """(n, in_features) → (n, members, out_features)."""
         x = self._read(x)
         for layer, bend in zip(self.layers, self.bends, strict=True):
             x = bend(layer(x))
             x = x * self.dropout(torch.ones_like(x[:, :1]))  # one draw for all: draws are dear
-        outputs = self.head(x)
-        if self.training:
-            return outputs
-        return torch.clamp(outputs.mean(dim=1), self.lowest, self.highest)
+        told: Tensor = self.head(x)
+        return told
+
+    def within(self, outputs: Tensor) -> Tensor:
+        """Outputs (n, out_features), none beyond the extremes of the training targets."""
+        return torch.clamp(outputs, self.lowest, self.highest)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, in_features) → (n, members, out_features); in evaluation their mean."""
+        answers = self.answers(x)
+        return answers if self.training else self.within(answers.mean(dim=1))
 
 
 class EachMember(nn.Module):

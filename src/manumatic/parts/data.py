@@ -1,6 +1,6 @@
 """Data: tensors on a device, cut into batches."""
 
-__all__ = ["Batches", "Stream", "batch_rows", "split_rows", "split_settings"]
+__all__ = ["Batches", "Stream", "batch_rows", "judged", "split_rows", "split_settings"]
 
 import itertools
 import sys
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from manumatic.errors import ComponentError, DataError
+from manumatic.nets.crossed import Unseen
 from manumatic.parts.augment import augmented
 from manumatic.parts.lengths import by_length
 from manumatic.parts.loop import in_order, shuffled
@@ -45,6 +46,8 @@ class Batches:
         Steps of each row; batches then hold rows of like length and are cut to their longest.
     augment : callable or None
         Changes the X of each batch.
+    unseen : bool
+        These validation rows are the training rows; the members that left one out judge it.
     """
 
     tensors: tuple[Tensor, ...] = field(repr=False)
@@ -56,6 +59,7 @@ class Batches:
     heard: Callable[[], None] | None = field(default=None, repr=False)
     lengths: Tensor | None = field(default=None, repr=False)
     augment: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
+    unseen: bool = field(default=False, repr=False)
 
     @property
     def X(self) -> Tensor:
@@ -95,6 +99,11 @@ class Batches:
         skip, self.skip = self.skip, 0
         found = itertools.islice(found, skip, None)
         return found if self.augment is None else augmented(found, self.augment)
+
+
+def judged(model: Any, rows: Any) -> Any:
+    """A model as rows judge it; those that it is trained on, by members that left them out."""
+    return Unseen(model) if getattr(rows, "unseen", False) else model
 
 
 @dataclass

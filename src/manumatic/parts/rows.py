@@ -1,6 +1,14 @@
 """The border: X of any kind → one array or DataFrame; and which rows count how often."""
 
-__all__ = ["as_images", "count_rows", "kind_of", "mean_and_spread", "pixels_in", "read_rows"]
+__all__ = [
+    "as_images",
+    "count_distinct",
+    "count_rows",
+    "kind_of",
+    "mean_and_spread",
+    "pixels_in",
+    "read_rows",
+]
 
 import math
 import sys
@@ -320,6 +328,12 @@ def count_rows(
         return np.repeat(order, weight[order].astype(np.int64)), None
     index = np.flatnonzero(weight)
     return index, (weight[index] / weight[index].mean()).astype(np.float32)
+
+
+def count_distinct(rows: Any) -> int:
+    """How many different rows there are; all, where rows cannot be compared."""
+    code = _row_codes(rows, np.zeros(len(rows)))
+    return len(rows) if code is None else len(np.unique(code))
 
 
 def _row_codes(rows: Any, y: np.ndarray) -> np.ndarray | None:

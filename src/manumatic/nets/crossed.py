@@ -1,0 +1,103 @@
+"""The table net for few rows: cross-validation inside one net."""
+
+__all__ = ["Apart", "CrossedNet", "PARTS", "Unseen"]
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from manumatic.nets.table import Members, TableNet
+
+PARTS = 8  # of the training rows; each member leaves one of them out
+PRIME, FACTOR = 2**31 - 1, 48271
+
+
+class Apart(Members):
+    """A linear layer whose members have weights of their own: what one learns, no other knows.
+
+    Parameters
+    ----------
+    members, in_features, out_features : int
+    """
+
+    def __init__(self, members: int, in_features: int, out_features: int) -> None:
+        super().__init__(members, in_features, out_features)
+        weight = torch.randn(members, out_features, in_features)
+        self.weight = nn.Parameter(weight / math.sqrt(in_features))
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """As :meth:`Members.initialise`, for each member by itself."""
+        self.weight.div_(self(x).std(dim=0).clamp(min=1e-6).unsqueeze(2))
+        outputs = self(x)
+        five = torch.randint(len(outputs), (5, *outputs.shape[1:]))
+        shares = torch.empty(five.shape).exponential_()
+        self.bias.sub_((shares / shares.sum(dim=0) * outputs.gather(0, five)).sum(dim=0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, members or 1, in_features) → (n, members, out_features)."""
+        return torch.einsum("nki,koi->nko", x * self.scale, self.weight) + self.bias
+
+
+class CrossedNet(TableNet):
+    """A table net each of whose members leaves an eighth of the training rows out.
+
+    So all rows train, and each can still be judged by members that did not learn from it: where to
+    stop and how sure to be is decided by as many rows as there are. Only how numbers are read is
+    learned together. Parameters are those of :class:`TableNet`.
+
+    Examples
+    --------
+    >>> net = CrossedNet(4, 3, members=8).eval()
+    >>> rows = torch.rand(5, 4)
+    >>> net(rows).shape, net(rows, unseen=True).shape
+    (torch.Size([5, 3]), torch.Size([5, 3]))
+    """
+
+    layer = Apart
+
+    def left_out(self, x: Tensor) -> Tensor:
+        """(n, in_features) → (n, members, 1): whether a member leaves a row out.
+
+        The numbers in a row decide, so that equal rows are left out together.
+        """
+        members, columns = len(self.head.bias), torch.arange(1, x.shape[1] + 1, device=x.device)
+        parts = min(PARTS, members)
+        codes = (x * 1024).round().long() * ((FACTOR * columns) ** 2 % PRIME)
+        part = codes.sum(dim=1, keepdim=True) % PRIME % parts
+        return (part == torch.arange(members, device=x.device) % parts).unsqueeze(2)
+
+    def forward(self, x: Tensor, unseen: bool = False) -> Tensor:
+        """(n, in_features) → (n, members, out_features); in evaluation their mean.
+
+        With ``unseen`` it is the mean of the members that left a row out.
+        """
+        if not (self.training or unseen):
+            return super().forward(x)
+        answers, away = self.answers(x), self.left_out(x)
+        if self.training:
+            return torch.where(away, answers.detach(), answers)  # what is detached teaches nothing
+        return self.within((answers * away).sum(dim=1) / away.sum(dim=1))
+
+
+class Unseen:
+    """A net as it is judged on rows that it is trained on: by members that left them out.
+
+    Parameters
+    ----------
+    net : CrossedNet
+    """
+
+    def __init__(self, net: Any) -> None:
+        self.net = net
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(n, in_features) → (n, out_features)."""
+        answers: Tensor = self.net(x, unseen=True)
+        return answers
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the net's own: its mode, its weights."""
+        return getattr(self.net, name)
