@@ -35,7 +35,7 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score, roc_auc_score
 from sklearn.model_selection import KFold, StratifiedKFold
 from table import environment, markdown, refresh
 from table_peers import CONTESTANTS
-from table_sets import BENCH, DEV, EXTRA, load
+from table_sets import BENCH, DEV, EXTRA, SMALL, load
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
@@ -225,23 +225,27 @@ def _partial(results: Results, scores: Any, whole: Sequence[str], count: int) ->
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", metavar="SET", help=", ".join([*BENCH, *EXTRA, *DEV]))
+    parser.add_argument(
+        "sets", nargs="*", metavar="SET", help=", ".join([*BENCH, *EXTRA, *DEV, *SMALL])
+    )
     parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS))
     parser.add_argument("--folds", type=int, default=FOLDS, help="only the first of the five")
     parser.add_argument("--dev", action="store_true", help="the sets that defaults are chosen on")
+    parser.add_argument("--small", action="store_true", help="those for few rows")
     parser.add_argument("--cache", type=Path, help="folder of the results")
     parser.add_argument("--fresh", action="store_true", help="run again what is in the cache")
     parser.add_argument("--write", action="store_true", help="refresh docs/benchmarks.md")
     options = parser.parse_args(arguments)
-    if options.write and (options.dev or options.folds != FOLDS):
+    chosen = DEV if options.dev else SMALL if options.small else {}
+    if options.write and (chosen or options.folds != FOLDS):
         parser.error("--write tells of all folds of the sets that nothing was chosen on")
-    default = Path(gettempdir()) / "manumatic-dev-tables" if options.dev else HERE / "tables"
+    default = Path(gettempdir()) / "manumatic-dev-tables" if chosen else HERE / "tables"
     cache = options.cache or default
-    sources = DEV if options.dev else {**BENCH, **EXTRA}
+    sources = chosen or {**BENCH, **EXTRA}
     logging.disable(logging.WARNING)  # a peer's trainer tells of itself in every fold
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        sets = options.sets or list(DEV if options.dev else BENCH)
+        sets = options.sets or list(chosen or BENCH)
         run(sets, options.only, options.folds, cache, options.fresh)
     results = {name: read(cache, name) for name in CONTESTANTS}
     text = report(results, sources, options.folds)
