@@ -174,6 +174,7 @@ def test_who_asks_otherwise_gets_it():
     own = mm.Data(validation=(X[:40], Y[:40]))
     assert left_out(mm.Regressor(data=own))[:2] == (False, True)
     assert left_out(mm.Regressor("mlp"))[:2] == (False, False)
+    assert left_out(mm.Regressor(data=mm.Data(batch_size=1))) == (True, False, 12)
     many = np.tile(X, (4, 1)) + np.arange(600, dtype=np.float32)[:, None]
     assert left_out(mm.Regressor(), many, np.tile(Y, 4))[:2] == (False, True)
     assert left_out(mm.Regressor(), X[:40], Y[:40])[0] is False

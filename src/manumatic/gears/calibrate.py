@@ -35,10 +35,13 @@ def calibrated(training: Any) -> Link:
     if automatic and not helps(raw, target):
         return link
     factor = inverse_temperature(raw, target)
+    judges = (
+        "rows, as members that left them out tell," if training.valid.unseen else "validation rows"
+    )
     facts.logbook.note(
         "loss",
         f"scores times {factor:.2f} before they become probabilities",
-        f"the log-loss of {len(raw)} validation rows is least there",
+        f"the log-loss of {len(raw)} {judges} is least there",
     )
     return replace(link, sharpness=factor)
 

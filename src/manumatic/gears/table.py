@@ -153,7 +153,7 @@ def table_loop(n_rows: int, logbook: Logbook) -> Loop:
 
 def crossed_loop(n_rows: int, batch_size: int, logbook: Logbook) -> Loop:
     """All of few rows train, and each judges by members that left it out: when is it enough?"""
-    epochs = round(STEPS / -(-n_rows // batch_size))
+    epochs = max(12, round(STEPS / -(-n_rows // batch_size)))
     told = f"at most {epochs} epochs, the best weights kept; no row is held out"
     why = f"{n_rows} rows: each is left out by one member in {PARTS}, which judges it"
     logbook.note("loop", told, why)

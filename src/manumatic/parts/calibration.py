@@ -1,7 +1,4 @@
-"""Calibration: one number that makes a classifier's probabilities as sure as they may be.
-
-Eject copies :func:`inverse_temperature` into a plain script: it uses torch and its arguments only.
-"""
+"""Calibration: one number that makes a classifier's probabilities as sure as they may be."""
 
 __all__ = ["helps", "inverse_temperature"]
 
