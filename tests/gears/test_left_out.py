@@ -22,7 +22,7 @@ NAMES = np.where(Y > 140, "high", "low")
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
-    monkeypatch.setattr(decided, "STEPS", 24)
+    monkeypatch.setattr(decided, "STEPS", 36)
 
 
 def frame():
@@ -166,7 +166,7 @@ def left_out(net, rows=X, target=Y):
 
 
 def test_who_asks_otherwise_gets_it():
-    assert left_out(mm.Regressor()) == (True, False, 8)
+    assert left_out(mm.Regressor(data=mm.Data(batch_size=50))) == (True, False, 12)
     assert left_out(mm.Regressor(data=mm.Data(validation=None))) == (False, False, 50)
     assert left_out(mm.Regressor(mm.Model("table", members=4))) == (False, False, 50)
     assert left_out(mm.Autoencoder(), X, None)[0] is False
@@ -174,7 +174,7 @@ def test_who_asks_otherwise_gets_it():
     own = mm.Data(validation=(X[:40], Y[:40]))
     assert left_out(mm.Regressor(data=own))[:2] == (False, True)
     assert left_out(mm.Regressor("mlp"))[:2] == (False, False)
-    assert left_out(mm.Regressor(data=mm.Data(batch_size=1))) == (True, False, 12)
+    assert left_out(mm.Regressor(data=mm.Data(batch_size=1))) == (True, False, 12)  # not fewer
     many = np.tile(X, (4, 1)) + np.arange(600, dtype=np.float32)[:, None]
     assert left_out(mm.Regressor(), many, np.tile(Y, 4))[:2] == (False, True)
     assert left_out(mm.Regressor(), X[:40], Y[:40])[0] is False
