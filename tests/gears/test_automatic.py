@@ -636,6 +636,14 @@ def test_few_rows_all_train_and_fill_a_narrow_net():
         return mm.Regressor(random_state=0, **loop, **changes).fit(rows, rows[:, 0])
 
     few, more = fitted(499), fitted(556)  # a tenth of the latter is held out
+    rows = np.random.default_rng(0).normal(size=(556, 3))
+    for n_rows, told in (
+        (50, "no row is held out"),
+        (555, "no row is held out"),
+        (556, "ema=0.97"),
+    ):
+        training = mm.Regressor(random_state=0).manual(rows[:n_rows], rows[:n_rows, 0])
+        assert told in str(training.facts.logbook)
     assert [net.model_.head.weight.shape[1] for net in (few, more)] == [32, 128]
     assert len(few.history_.curve("loss", "valid")) == few.n_iter_ <= 50
     assert "16 members of 32 units in one net" in str(few.logbook_)
