@@ -140,6 +140,7 @@ def test_a_stack_of_them_is_what_each_is_alone():
         )
 
 
+@pytest.mark.slow
 def test_a_bundle_predicts_as_before(tmp_path):
     net = mm.Classifier(random_state=0).fit(X, NAMES)
     mm.save(net, tmp_path / "net.mm")
