@@ -211,7 +211,7 @@ class _Relus(TorchFunctionMode):
         return out
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        super().__exit__(*error)  # type: ignore[no-untyped-call] # torch has no types here
         for handle in self.handles:
             handle.remove()
 

@@ -151,7 +151,7 @@ class VariationalAutoencoder(nn.Module):
             code = mean + torch.randn_like(mean) * (log_variance / 2).exp()
         reconstruction = self.decode(code).reshape(x.shape)
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1) / 2
-        reconstruction.divergence = divergence  # type: ignore[attr-defined]
+        reconstruction.divergence = divergence  # type: ignore[attr-defined] # it rides on the tensor
         return reconstruction
 
 
@@ -192,7 +192,7 @@ class ELBO(nn.Module):
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The prediction must have the ``divergence`` (n,) of its rows on it."""
-        divergence: Tensor = prediction.divergence  # type: ignore[attr-defined]
+        divergence: Tensor = prediction.divergence  # type: ignore[attr-defined] # it rides on the tensor
         errors = (prediction - target).square().flatten(1)
         rows = errors.mean(dim=1) + 2 * self.beta * divergence / errors.shape[1]
         return rows.mean() if self.reduction == "mean" else rows

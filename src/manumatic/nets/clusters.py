@@ -199,7 +199,7 @@ class Mixture(nn.Module):
             self.start_from(x.detach().flatten(1))
         joint = self.joint(x)
         reconstruction = self.decode(joint.softmax(dim=1)).reshape(x.shape)
-        reconstruction.log_likelihood = joint.logsumexp(dim=1)  # type: ignore[attr-defined]
+        reconstruction.log_likelihood = joint.logsumexp(dim=1)  # type: ignore[attr-defined] # numbers that ride on the tensor
         return reconstruction
 
     @torch.no_grad()
@@ -273,5 +273,5 @@ class NegativeLogLikelihood(nn.Module):
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The prediction must have the ``log_likelihood`` (n,) of its rows on it."""
-        rows: Tensor = -prediction.log_likelihood  # type: ignore[attr-defined]
+        rows: Tensor = -prediction.log_likelihood  # type: ignore[attr-defined] # numbers that ride on the tensor
         return rows.mean() if self.reduction == "mean" else rows

@@ -117,7 +117,7 @@ class LeanAdam(_Lean, Adam):
         states = [self.state[parameter] for parameter in parameters]
         if not all(states):
             # torch begins the states that are still empty; the method has no types
-            self._init_group(group, [], [], [], [], [], [])  # type: ignore[no-untyped-call]
+            self._init_group(group, [], [], [], [], [], [])  # type: ignore[no-untyped-call] # torch has no types here
         steps = [state["step"] for state in states]
         if steps[0].is_cpu:
             torch._foreach_add_(steps, _ONE, alpha=1.0)  # the number 1 is twice as dear

@@ -111,7 +111,7 @@ class FISTA(WholeGradient):
         super().__init__(params, defaults | {"max_iter": max_iter, "tolerance": tolerance})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
+    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override] # always with a closure
         """Up to ``max_iter`` iterations; returns the loss before them, without the penalties."""
         first = self.param_groups[0]
         state = self.state[first["params"][0]]
@@ -199,7 +199,7 @@ class ConjugateGradients(WholeGradient):
         super().__init__(params, {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
+    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override] # always with a closure
         """One step; returns the loss before it."""
         group = self.param_groups[0]
         state = self.state[group["params"][0]]
@@ -267,7 +267,7 @@ class PenalisedLBFGS(torch.optim.LBFGS):
         )
         self.l2 = l2
 
-    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override]
+    def step(self, closure: Callable[[], Tensor]) -> Tensor:  # type: ignore[override] # always with a closure
         """Up to ``max_iter`` iterations; returns the penalised loss before them."""
 
         def penalised() -> Tensor:

@@ -65,7 +65,7 @@ class Deadlines:
 
     def data_received(self, data: bytes) -> None:
         """Some bytes: of a head, of a body, or the last that were missing."""
-        super().data_received(data)  # type: ignore[misc]
+        super().data_received(data)  # type: ignore[misc] # as above
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
             self._start("head", self.head_seconds)
@@ -77,7 +77,7 @@ class Deadlines:
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is left to wait for."""
         self._stop()
-        super().connection_lost(exc)  # type: ignore[misc]
+        super().connection_lost(exc)  # type: ignore[misc] # as above
 
     def _start(self, stage: str, seconds: float) -> None:
         if stage != self._stage:  # a byte now and then does not turn the clock back
