@@ -8,7 +8,7 @@ from typing import Any
 from manumatic.errors import ComponentError
 from manumatic.gears.watching import judged_outputs
 from manumatic.parts.calibration import helps, inverse_temperature
-from manumatic.parts.data import Batches
+from manumatic.parts.data import Batches, are_unseen
 from manumatic.parts.link import Link
 from manumatic.parts.loss import as_loss
 
@@ -35,9 +35,8 @@ def calibrated(training: Any) -> Link:
     if automatic and not helps(raw, target):
         return link
     factor = inverse_temperature(raw, target)
-    judges = (
-        "rows, as members that left them out tell," if training.valid.unseen else "validation rows"
-    )
+    unseen = are_unseen(training.valid)
+    judges = "rows, as members that left them out tell," if unseen else "validation rows"
     facts.logbook.note(
         "loss",
         f"scores times {factor:.2f} before they become probabilities",

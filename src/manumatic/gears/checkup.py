@@ -28,7 +28,7 @@ from manumatic.doctor.diagnose import case_of
 from manumatic.doctor.driving import Divergence, dead_units, diverging, plateau, update_ratios
 from manumatic.doctor.finding import Finding
 from manumatic.doctor.stability import stability_limit, too_fast
-from manumatic.parts.data import Batches, Stream
+from manumatic.parts.data import Batches, Stream, are_unseen
 from manumatic.parts.optimizer import torch_class, wants_closure
 from manumatic.parts.several import Optimizers
 
@@ -86,7 +86,7 @@ class Checkup:
         if training.loop.step is not None or not _readable(training):
             return  # nobody else knows what such a loss should do
         for check in AFTER:
-            if check is not fluke or not getattr(training.valid, "unseen", False):  # all rows judge
+            if check is not fluke or not are_unseen(training.valid):  # all rows judge
                 yield from check(course)
         if isinstance(training.data, Batches):
             yield from dead_units(training.model, training.data.X)

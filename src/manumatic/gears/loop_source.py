@@ -10,7 +10,7 @@ from manumatic.gears.source import Source
 from manumatic.gears.specialise import PRESENT, specialise, text_of
 from manumatic.gears.stored import cut_batches, in_one, names_of
 from manumatic.gears.swap import complete
-from manumatic.parts.data import Batches
+from manumatic.parts.data import Batches, are_unseen
 from manumatic.parts.device import autocast
 from manumatic.parts.loop import closure_loop, evaluate, loop, stepped_loop, update, validated
 from manumatic.parts.optimizer import wants_closure
@@ -150,7 +150,7 @@ def batches(epoch):
 def _evaluate(training: Any, targets: list[str]) -> str:
     size = training.valid.batch_size
     split = ", ".join(f"{name}_valid.split({size})" for name in ["X", *targets])
-    rename = {"model(X)": "model(X, unseen=True)"} if training.valid.unseen else {}
+    rename = {"model(X)": "model(X, unseen=True)"} if are_unseen(training.valid) else {}
     batches = {"data.batches(0)": f"zip({split})"}
     body = specialise(evaluate, {}, ALONE | rename, batches=batches, targets=targets)
     text = text_of(cst.IndentedBlock(body)).strip("\n")

@@ -16,7 +16,7 @@ from manumatic.gears.beside import arrays_beside, file_beside
 from manumatic.gears.source import Source
 from manumatic.gears.stored_columns import apart, as_stored
 from manumatic.gears.stored_images import read_files
-from manumatic.parts.data import split_settings
+from manumatic.parts.data import are_unseen, split_settings
 from manumatic.parts.images import Images
 from manumatic.parts.lengths import lengths_of
 
@@ -58,7 +58,7 @@ def data_section(training: Any, source: Source) -> str:
 
 def _judging(training: Any, names: list[str]) -> str:
     """The line that lets training rows judge, where members of the net leave some out."""
-    if not getattr(training.valid, "unseen", False):
+    if not are_unseen(training.valid):
         return ""
     judging = ", ".join(f"{name.removesuffix('_train')}_valid" for name in names)
     return f"\n{judging} = {', '.join(names)}  # by the members that left a row out"
@@ -237,7 +237,7 @@ def _of_ones_own(training: Any) -> bool:
 def _held_out(training: Any) -> bool:
     """Whether validation rows were split off."""
     valid = training.valid
-    return valid is not None and not (_of_ones_own(training) or getattr(valid, "unseen", False))
+    return valid is not None and not (_of_ones_own(training) or are_unseen(valid))
 
 
 def _split(training: Any, source: Source) -> list[str]:

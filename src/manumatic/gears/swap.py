@@ -21,7 +21,7 @@ from manumatic.gears.own_step import check_judged, checked, free
 from manumatic.gears.table import choose_net
 from manumatic.nets.crossed import CrossedNet
 from manumatic.parts.components import Loop, Model
-from manumatic.parts.data import Batches, Stream, judged
+from manumatic.parts.data import Batches, Stream, are_unseen, judged
 from manumatic.parts.device import OwnRandomness, autocast, grad_scaler
 from manumatic.parts.loop import Best, Step, closure_loop, loop, stepped_loop, validated
 from manumatic.parts.loss import as_loss, check_loss, choose_loss, in_units, shape_target
@@ -97,7 +97,7 @@ def _model(training: Any, model: Any) -> None:
     chosen = choose_optimizer(facts.asked, model, facts.task, ours=ours, logbook=facts.logbook)
     facts.optimizer, training.parts["optimizer"] = take_optimizer(chosen, model)
     training.state.best, training.state.safe = Best(), {}  # these were another model's
-    if getattr(training.valid, "unseen", False) and not isinstance(model, CrossedNet):
+    if are_unseen(training.valid) and not isinstance(model, CrossedNet):
         training.valid = None
         told = "no rows are held out: this model has no members that leave some out"
         facts.logbook.note("loop", told, "mm.Data(validation=...) holds some out for any model")

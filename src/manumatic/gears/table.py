@@ -25,6 +25,7 @@ from manumatic.nets.crossed import PARTS, CrossedNet
 from manumatic.nets.mixed import MixedNet
 from manumatic.nets.table import TableNet
 from manumatic.parts.components import Loop, Model, Optimizer
+from manumatic.parts.data import are_unseen
 from manumatic.parts.finetune import FineTune, resolve_fine_tuning
 from manumatic.parts.model import resolve_model
 from manumatic.task import Task
@@ -64,7 +65,7 @@ def choose_net(
     n_rows = int(getattr(data, "n_rows", 10_000))
     columns = not (task.kind == "reconstruction" or task.vocabulary)
     if columns and is_table(spec, task.in_shape):
-        if getattr(valid, "unseen", False):
+        if are_unseen(valid):
             return resolve_model(_crossed(spec, n_rows, logbook), task, logbook)
         spec = _sized(spec, task, n_rows, device, logbook)
     if spec.net in ("auto", "cnn") and len(task.in_shape) == 3 and task.kind != "reconstruction":

@@ -15,6 +15,7 @@ from manumatic.model_selection.gathered import Batch
 from manumatic.model_selection.likeness import likeness
 from manumatic.model_selection.masks import Draws
 from manumatic.model_selection.weights import Weights
+from manumatic.parts.data import are_unseen
 
 FEW = 64  # rows: among more of them, what one does to the others would not show
 ERRORS = (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError, AssertionError)
@@ -66,7 +67,7 @@ def try_together(trainings: Sequence[Any]) -> Trial:
 
 def _step(trainings: Sequence[Any], plain: bool) -> Trial:
     model = copy.deepcopy(trainings[0].model).train()
-    unseen = getattr(trainings[0].valid, "unseen", False)
+    unseen = are_unseen(trainings[0].valid)
     network, name = Network(model, trainings[0].loss, plain, unseen), type(model).__name__
     batch, tensors = _first_rows(trainings), _apart([t.model for t in trainings])
     before, randomness = likeness(model, contents=False), torch.get_rng_state()

@@ -127,12 +127,15 @@ class Members(nn.Module):
         The bias is minus a random mean of five outputs (RealMLP's "he+5"): each unit begins to
         bend at a place where there are rows.
         """
-        outputs = self(x).flatten(0, 1)
-        self.weight.div_(outputs.std(dim=0).clamp(min=1e-6).unsqueeze(1))
-        outputs = self(x).flatten(0, 1)
-        five = torch.randint(len(outputs), (5, outputs.shape[1]))
+        self.weight.div_(self.seen(x).std(dim=0).clamp(min=1e-6).unsqueeze(-1))
+        outputs = self.seen(x)
+        five = torch.randint(len(outputs), (5, *outputs.shape[1:]))
         shares = torch.empty(five.shape).exponential_()
         self.bias.sub_((shares / shares.sum(dim=0) * outputs.gather(0, five)).sum(dim=0))
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Outputs by which weights and biases begin: of all members together, which share them."""
+        return self(x).flatten(0, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, members, in_features) → (n, members, out_features)."""

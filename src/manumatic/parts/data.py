@@ -1,6 +1,14 @@
 """Data: tensors on a device, cut into batches."""
 
-__all__ = ["Batches", "Stream", "batch_rows", "judged", "split_rows", "split_settings"]
+__all__ = [
+    "Batches",
+    "Stream",
+    "are_unseen",
+    "batch_rows",
+    "judged",
+    "split_rows",
+    "split_settings",
+]
 
 import itertools
 import sys
@@ -101,9 +109,14 @@ class Batches:
         return found if self.augment is None else augmented(found, self.augment)
 
 
+def are_unseen(rows: Any) -> bool:
+    """Whether rows are those that train, judged by members of the net that left them out."""
+    return isinstance(rows, Batches) and rows.unseen
+
+
 def judged(model: Any, rows: Any) -> Any:
     """A model as rows judge it; those that it is trained on, by members that left them out."""
-    return Unseen(model) if getattr(rows, "unseen", False) else model
+    return Unseen(model) if are_unseen(rows) else model
 
 
 @dataclass
