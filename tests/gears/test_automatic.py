@@ -629,29 +629,44 @@ def test_history_and_logbook():
     fitted.history_.frame.to_csv(stream)
 
 
-def test_few_rows_all_train_and_fill_a_narrow_net():
-    def fitted(n_rows, **changes):
-        rows = np.resize(X[:, :3], (n_rows, 3)) + np.arange(n_rows)[:, None] / n_rows
-        loop = {} if n_rows < 500 else {"loop": mm.Loop(1, keep="best")}
-        return mm.Regressor(random_state=0, **loop, **changes).fit(rows, rows[:, 0])
+@pytest.mark.parametrize(
+    ("n_rows", "told"),
+    [
+        (50, "16 members of 32 units in one net"),
+        (499, "16 members of 32 units in one net"),
+        (500, "8 members of 64 units in one net"),
+        (1999, "8 members of 64 units in one net"),
+        (2000, "8 members of 96 units in one net"),
+        (7999, "8 members of 96 units in one net"),
+        (8000, "8 members of 128 units share one net"),
+    ],
+)
+def test_the_more_rows_the_wider_the_net(n_rows, told):
+    rows = np.random.default_rng(0).normal(size=(n_rows, 3))
+    training = mm.Regressor(random_state=0).manual(rows, rows[:, 0])
+    said = str(training.facts.logbook)
+    assert told in said
+    assert ("no row is held out" in said) == (n_rows < 8000)
+    assert ("ema=0.97" in said) == (n_rows >= 500)
+    assert f"{training.model.head.weight.shape[1]} units" in told
 
-    few, more = fitted(499), fitted(556)  # a tenth of the latter is held out
-    rows = np.random.default_rng(0).normal(size=(556, 3))
-    for n_rows, told in (
-        (50, "no row is held out"),
-        (555, "no row is held out"),
-        (556, "ema=0.97"),
-    ):
-        training = mm.Regressor(random_state=0).manual(rows[:n_rows], rows[:n_rows, 0])
-        assert told in str(training.facts.logbook)
-    assert [net.model_.head.weight.shape[1] for net in (few, more)] == [32, 128]
+
+def test_few_rows_all_train():
+    rows = np.resize(X[:, :3], (499, 3)) + np.arange(499)[:, None] / 499
+    few = mm.Regressor(random_state=0).fit(rows, rows[:, 0])
     assert len(few.history_.curve("loss", "valid")) == few.n_iter_ <= 50
-    assert "16 members of 32 units in one net" in str(few.logbook_)
     assert "at most 50 epochs, the best weights kept; no row is held out" in str(few.logbook_)
-    own = fitted(499, data=mm.Data(validation=(X[:, :3], X[:, 0])))
-    assert own.history_.curve("loss", "valid"), "rows of one's own are looked at"
+    own = mm.Data(validation=(X[:, :3], X[:, 0]))
+    net = mm.Regressor(random_state=0, data=own, loop=mm.Loop(1, keep="best")).fit(rows, rows[:, 0])
+    assert net.history_.curve("loss", "valid"), "rows of one's own are looked at"
     wide = mm.Regressor(mm.Model("table", hidden=70), random_state=0).fit(X[:, :3], X[:, 3])
     assert "16 members of 70 units" in str(wide.logbook_)
+
+
+def test_many_columns_make_a_narrower_net():
+    rows = np.random.default_rng(0).normal(size=(1000, 200))
+    training = mm.Regressor(random_state=0).manual(rows, rows[:, 0])
+    assert "8 members of 40 units in one net" in str(training.facts.logbook)  # 1,600 readings
 
 
 def test_many_rows_keep_an_average_and_lose_their_dropout():

@@ -172,14 +172,20 @@ def test_who_asks_otherwise_gets_it():
     assert left_out(mm.Regressor(data=mm.Data(validation=None))) == (False, False, 50)
     assert left_out(mm.Regressor(mm.Model("table", members=4))) == (False, False, 50)
     assert left_out(mm.Autoencoder(), X, None)[0] is False
-    assert left_out(mm.Regressor(loop=mm.Loop(9, patience=2))) == (False, True, 9)
     own = mm.Data(validation=(X[:40], Y[:40]))
     assert left_out(mm.Regressor(data=own))[:2] == (False, True)
     assert left_out(mm.Regressor("mlp"))[:2] == (False, False)
     assert left_out(mm.Regressor(data=mm.Data(batch_size=1))) == (True, False, 12)  # not fewer
-    many = np.tile(X, (4, 1)) + np.arange(600, dtype=np.float32)[:, None]
-    assert left_out(mm.Regressor(), many, np.tile(Y, 4))[:2] == (False, True)
     assert left_out(mm.Regressor(), X[:40], Y[:40])[0] is False
+    share = mm.Regressor(data=mm.Data(validation=0.2), loop=mm.Loop(9, keep="best"))
+    assert left_out(share) == (False, True, 9)
+    assert left_out(mm.Regressor(data=mm.Data(shuffle=False))) == (False, False, 50)
+
+
+def test_a_loop_that_judges_gets_members_that_can():
+    for judges in ({"patience": 2}, {"keep": "best"}, {"time": 60}):
+        assert left_out(mm.Regressor(loop=mm.Loop(9, **judges))) == (True, False, 9)
+    assert left_out(mm.Regressor(loop=mm.Loop(9))) == (False, False, 9)
 
 
 def test_rows_of_few_kinds_are_not_left_out():
@@ -192,8 +198,7 @@ def test_rows_of_few_kinds_are_not_left_out():
 
 
 def test_going_on_with_other_rows():
-    many = np.tile(X, (4, 1)) + np.arange(600, dtype=np.float32)[:, None]
-    net = mm.Regressor(random_state=0, warm_start=True).fit(many, np.tile(Y, 4))
+    net = mm.Regressor(random_state=0, warm_start=True).fit(X[:40], Y[:40])
     assert net.fit(X, Y).n_iter_ > 0
     assert not isinstance(net.model_, CrossedNet)
     net = mm.Regressor(random_state=0, warm_start=True).fit(X, Y)

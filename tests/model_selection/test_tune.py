@@ -18,9 +18,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import manumatic as mm
+from manumatic.gears import table as decided
 from manumatic.model_selection import studies
 from manumatic.model_selection.identity import data_key, told
 from manumatic.model_selection.spaces import automatic_space, components
+from manumatic.nets.crossed import CrossedNet
 from manumatic.show.trials import trials_chart
 
 optuna = pytest.importorskip("optuna")
@@ -121,6 +123,24 @@ def test_a_regressor_and_an_autoencoder():
     squeeze = mm.Autoencoder(loop=mm.Loop(3), random_state=0)
     found = mm.tune(squeeze, X, trials=2, space={"optimizer__lr": (1e-3, 0.1, "log")})
     assert found.best.transform(X).shape[0] == len(X)
+
+
+def test_the_table_net_is_scored_by_rows_that_stopped_nothing(monkeypatch):
+    """It trains as in a fit, members judging on the way, and the split comes on top."""
+    monkeypatch.setattr(decided, "STEPS", 36)
+    X, y = table()
+    net = mm.Classifier(random_state=0, loss=mm.Loss(calibrate=False))
+    found = mm.tune(net, X, y, trials=1)
+    train, valid = train_test_split(np.arange(len(y)), test_size=24, random_state=0, stratify=y)
+    by_hand = clone(net).fit(X[train], y[train])
+    assert isinstance(by_hand.model_, CrossedNet)
+    expected = log_loss(y[valid], by_hand.predict_proba(X[valid]))
+    assert found.score == pytest.approx(expected, 1e-5)
+    assert isinstance(found.best.model_, CrossedNet)
+    training = net.manual(X, y)
+    assert automatic_space(training)["model__bins"] == (2, 128, "log")
+    made = components(net, training)["model"].set_params(hidden=20)
+    assert isinstance(clone(net).set_params(model=made).manual(X, y).model, CrossedNet)
 
 
 def test_a_draw_makes_automatic_components_explicit_as_they_were():

@@ -67,11 +67,7 @@ def open_rows(
         Rows, targets or weights that cannot be used.
     """
     rows, task, source = _read(specs, spec, X, y, sample_weight, earlier)
-    unseen = _leaves_out(specs, spec, rows, earlier)
-    if unseen:
-        loop = crossed_loop(len(rows), choose_batch_size(spec, len(rows), Logbook()), logbook)
-    else:
-        loop = as_loop(specs.loop) or loop_for(specs, spec, rows, logbook)
+    loop, unseen = _loop(specs, spec, rows, earlier, logbook)
     train, valid = rows, None
     if _holds_out(spec, loop) and not unseen:
         train, valid = _hold_out(spec, rows, task, seed, logbook)
@@ -99,13 +95,24 @@ def open_rows(
     return Found(data, held, loop, task, preparation, inputs[:4], weighted, source=source)
 
 
+def _loop(
+    specs: Specs, spec: Data, rows: Rows, earlier: Earlier | None, logbook: Logbook
+) -> tuple[Loop, bool]:
+    """The loop, and whether members that leave rows out judge in it."""
+    own = as_loop(specs.loop)
+    judges = own is None or own.uses_validation
+    unseen = judges and _leaves_out(specs, spec, rows, earlier)
+    return own or (_crossed if unseen else loop_for)(specs, spec, rows, logbook), unseen
+
+
 def _leaves_out(specs: Specs, spec: Data, rows: Rows, earlier: Earlier | None) -> bool:
     """Whether all rows train, and each is judged by members of the table net that left it out.
 
     Equal rows are left out together; where most have an equal, that would ask for what no row says.
     """
-    share = isinstance(spec.validation, int | float) and spec.preprocess != "mixed"
-    if specs.reconstructs or as_loop(specs.loop) is not None or not share:
+    if specs.reconstructs or not _is_usual(spec) or spec.preprocess == "mixed":
+        return False
+    if not spec.shuffle:  # the last rows are the ones to foretell
         return False
     if not leaves_out(specs.model, np.shape(rows.X)[1:], len(rows)):
         return False
@@ -113,10 +120,22 @@ def _leaves_out(specs: Specs, spec: Data, rows: Rows, earlier: Earlier | None) -
     return going_on and 2 * count_distinct(rows.X) >= len(rows)
 
 
+def _is_usual(spec: Data) -> bool:
+    """Whether nobody has said which rows judge."""
+    return bool(spec.validation == Data().validation)
+
+
 def _holds_out(spec: Data, loop: Loop) -> bool:
     """Whether there are rows to judge by; rows of one's own are there to be looked at."""
     own = isinstance(spec.validation, tuple | list)
     return own or (loop.uses_validation and spec.validation is not None)
+
+
+def _crossed(specs: Specs, spec: Data, rows: Rows, logbook: Logbook) -> Loop:
+    """As long as members that leave rows out gain by it."""
+    n_rows = len(rows)
+    loop = crossed_loop(n_rows, choose_batch_size(spec, n_rows, Logbook()), logbook)
+    return _averaged(specs, loop, n_rows, logbook)
 
 
 def loop_for(specs: Specs, spec: Data, rows: Rows, logbook: Logbook) -> Loop:
@@ -133,17 +152,17 @@ def loop_for(specs: Specs, spec: Data, rows: Rows, logbook: Logbook) -> Loop:
     elif kind_of(rows.X) == "image" and is_picture_net(specs.model):
         few, short = n_rows < FEW_PICTURES, picture_loop
         wanted = picture_steps(n_rows, batch_size)
-    share = spec.validation is None or isinstance(spec.validation, int | float)
-    if few and share:  # rows of one's own cost no training row
+    if few and (spec.validation is None or _is_usual(spec)):
         return short(n_rows, logbook)
     loop = choose_loop(n_rows, batch_size, logbook, wanted=wanted)
-    return averaged(loop, logbook) if table and _keeps_average(specs, n_rows) else loop
+    return _averaged(specs, loop, n_rows, logbook) if table else loop
 
 
-def _keeps_average(specs: Specs, n_rows: int) -> bool:
+def _averaged(specs: Specs, loop: Loop, n_rows: int, logbook: Logbook) -> Loop:
     """An average belongs to the recipe; weights that FSDP2 shares out have none."""
     recipe = getattr(specs.optimizer, "name", specs.optimizer) == "auto"
-    return recipe and n_rows >= FEW and specs.device != "fsdp"
+    keeps = recipe and n_rows >= FEW and specs.device != "fsdp"
+    return averaged(loop, logbook) if keeps else loop
 
 
 def _shaped(task: Task, preparation: Preparation, inputs: Tensor) -> Task:

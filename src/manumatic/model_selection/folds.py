@@ -20,7 +20,7 @@ from manumatic.errors import DataError
 from manumatic.gears.choices import as_data
 from manumatic.gears.manual import Training
 from manumatic.parts.components import Data
-from manumatic.parts.data import Batches, split_rows
+from manumatic.parts.data import Batches, are_unseen, split_rows
 
 HELD_OUT = 0.2  # of the rows, as RealMLP's
 
@@ -38,9 +38,13 @@ class Fold:
     train: tuple[Any, Any, Any]
     valid: tuple[Any, Any, Any]
 
-    def training(self, net: Any) -> Training:
-        """A fresh training of a net, with the other side as its validation rows."""
-        net = clone(net)
+    def training(self, net: Any) -> tuple[Training, Any]:
+        """A fresh training of a net, and the other side as batches.
+
+        A net whose members leave rows out is judged by these on the way, as in any fit; any other
+        by the other side.
+        """
+        net, alone = clone(net), clone(net)
         X, y, weight = self.valid
         net.set_params(
             data=Data(**(as_data(net.data).get_params(deep=False) | {"validation": (X, y)}))
@@ -51,7 +55,8 @@ class Fold:
             ones = held.tensors[2]
             counts = ones.new_tensor(np.asarray(weight, dtype=np.float32))
             held.tensors = (*held.tensors[:2], counts / counts.mean())
-        return training
+        apart = alone.manual(*self.train)
+        return (apart if are_unseen(apart.valid) else training), held
 
 
 def refuse_streams(X: Any) -> None:

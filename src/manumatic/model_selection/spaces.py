@@ -12,6 +12,7 @@ from torch import nn
 from manumatic.errors import ComponentError
 from manumatic.gears.choices import as_data
 from manumatic.gears.manual import Training
+from manumatic.nets.crossed import CrossedNet
 from manumatic.nets.table import TableNet
 from manumatic.parts.components import Component, Model, Optimizer
 from manumatic.parts.data import Batches
@@ -129,7 +130,8 @@ def automatic_space(training: Training) -> dict[str, Any]:
         if len(sizes) > 1:
             found["data__batch_size"] = sizes
     net = training.facts.model.net
-    return found | (dict(_of_net(net)) if net in NETS.values() else {})
+    ready = net in NETS.values() or net is CrossedNet
+    return found | (dict(_of_net(net)) if ready else {})
 
 
 def _is_automatic(optimizer: Any) -> bool:
@@ -149,7 +151,7 @@ def components(net: Any, training: Training) -> dict[str, Component]:
     facts = training.facts
     model = as_model(net.model)
     if model.net == "auto":
-        names = {made: name for name, made in NETS.items()}
+        names = {made: name for name, made in NETS.items()} | {CrossedNet: "table"}
         model = Model(names.get(facts.model.net, facts.model.net), **model.arguments)
     return {
         "data": as_data(net.data),

@@ -40,7 +40,8 @@ def tune(
 
     The first trial is the net as it is; then Optuna's TPE draws (Bergstra et al. 2011). A trial
     trains in the manual gear; after each epoch its validation loss may be compared, and a trial
-    that is worse than the median of the others at the same share of their runs is stopped.
+    that is worse than the median of the others at the same share of their runs is stopped. A net
+    whose members leave rows out (``CrossedNet``) goes by these meanwhile, as it does in ``fit``.
 
     Parameters
     ----------

@@ -135,9 +135,9 @@ class Search:
             if self._known(trial):
                 raise _Stopped("repeat")
             net = with_params(net, params, self.explicit, scored=self.scorer is not None)
-        trainings = [fold.training(net) for fold in self.folds]
-        self._side_by_side(trial, trainings, pulse)
-        values = [self._judge(*pair) for pair in zip(trainings, self.folds, strict=True)]
+        pairs = [fold.training(net) for fold in self.folds]
+        self._side_by_side(trial, [training for training, _ in pairs], pulse)
+        values = [self._judge(*pair, fold) for pair, fold in zip(pairs, self.folds, strict=True)]
         value = float(np.mean(values))
         if not math.isfinite(value):
             raise DivergedError(f"the score is {value}", self.epochs)
@@ -164,9 +164,9 @@ class Search:
                 if rung < RUNGS and trial.should_prune():
                     raise _Stopped("pruned")
 
-    def _judge(self, training: Training, fold: Fold) -> float:
+    def _judge(self, training: Training, held: Any, fold: Fold) -> float:
         if self.scorer is None:  # of the weights that are kept, in the unit of the loop
-            return evaluate(training.model, training.loss, training.valid)
+            return evaluate(training.model, training.loss, held)
         X, y, weight = fold.valid
         weights = {} if weight is None else {"sample_weight": weight}
         return float(self.scorer(training.automatic(), X, y, **weights))

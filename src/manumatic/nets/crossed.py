@@ -1,4 +1,4 @@
-"""The table net for few rows: cross-validation inside one net."""
+"""The table net that judges itself: cross-validation inside one net."""
 
 __all__ = ["Apart", "CrossedNet", "PARTS", "Unseen"]
 

@@ -3,6 +3,7 @@
 __all__ = [
     "Batches",
     "Stream",
+    "aligned",
     "are_unseen",
     "batch_rows",
     "judged",
@@ -26,7 +27,7 @@ from manumatic.errors import ComponentError, DataError
 from manumatic.nets.crossed import Unseen
 from manumatic.parts.augment import augmented
 from manumatic.parts.lengths import by_length
-from manumatic.parts.loop import in_order, shuffled
+from manumatic.parts.loop import LINE, in_order, shuffled
 
 
 @dataclass
@@ -69,6 +70,10 @@ class Batches:
     augment: Callable[[Tensor], Tensor] | None = field(default=None, repr=False)
     unseen: bool = field(default=False, repr=False)
 
+    def __post_init__(self) -> None:
+        if not self.shuffle or self.batch_size >= self.n_rows:  # else each batch is a copy
+            self.tensors = tuple(map(aligned, self.tensors))
+
     @property
     def X(self) -> Tensor:
         """All rows, in the order in which they came."""
@@ -107,6 +112,15 @@ class Batches:
         skip, self.skip = self.skip, 0
         found = itertools.islice(found, skip, None)
         return found if self.augment is None else augmented(found, self.augment)
+
+
+def aligned(tensor: Tensor) -> Tensor:
+    """The tensor where torch would have put it: at the beginning of a line of the cache.
+
+    NumPy's arrays begin anywhere, and on some CPUs the same rows add up in another order there: a
+    plain script, whose tensors are torch's own, would end a bit elsewhere.
+    """
+    return tensor if tensor.data_ptr() % LINE == 0 else tensor.clone()
 
 
 def are_unseen(rows: Any) -> bool:

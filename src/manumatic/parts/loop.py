@@ -7,6 +7,7 @@ standard library only: it is plain PyTorch.
 
 __all__ = [
     "Best",
+    "LINE",
     "Step",
     "closure_loop",
     "evaluate",
@@ -27,6 +28,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+LINE = 64  # bytes of the cache's lines, at whose beginnings torch's tensors lie
 
 
 @dataclass(slots=True)
@@ -233,9 +236,13 @@ def shuffled(tensors: tuple[Tensor, ...], size: int, seed: int, epoch: int) -> I
     """Batches in an order that (seed, epoch) alone decide; no global random state is touched."""
     generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
     order = torch.randperm(len(tensors[0]), generator=generator).to(tensors[0].device)
-    first = 0
+    first, numbers = 0, size * max(1, tensors[0][0].numel())
     # many batches are gathered at once and handed out as views: one copy in place of hundreds
-    for rows in order.split(size * max(1, 2**22 // (size * max(1, tensors[0][0].numel())))):
+    together = size * max(1, 2**22 // numbers)
+    # but on some CPUs a view that begins within a line of the cache adds up in another order
+    if any(size * t[0].numel() * t.element_size() % LINE for t in tensors):
+        together = size
+    for rows in order.split(together):
         for number, batch in enumerate(
             zip(*(t[rows].split(size) for t in tensors), strict=True), first
         ):
