@@ -22,6 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import manumatic as mm
+from manumatic.nets.crossed import CrossedNet
 from manumatic.nets.layer import Layer
 
 FEW = mm.Loop(epochs=2)
@@ -162,6 +163,20 @@ def test_without_pooling_all_numbers_stand_side_by_side():
     assert np.allclose(found, wanted.numpy(), atol=1e-6)
     net = fitted(mm.Classifier, "table", X, Y)
     assert embedded(net, X, pool=None).shape == (50, net.model_.head.weight[:, :, 0].numel())
+
+
+def test_members_with_weights_of_their_own_stand_side_by_side():
+    """The third number of one says nothing that the third of another says."""
+    net = mm.Classifier(random_state=0, loop=mm.Loop(1, keep="best")).fit(X, Y)
+    assert isinstance(net.model_, CrossedNet)
+    net.model_.eval()
+    with torch.no_grad():
+        x = net.model_._read(prepared(net, X))
+        for layer, bend in zip(net.model_.layers, net.model_.bends, strict=True):
+            x = bend(layer(x))
+    found = embedded(net, X)
+    assert found.shape == (len(X), 16 * 32)
+    assert np.allclose(found, x.flatten(1).numpy(), atol=1e-6)
 
 
 def test_padding_and_company_change_nothing():

@@ -46,7 +46,8 @@ class Embedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     pool : "mean" or None
         What becomes of several places a row. "mean": maps (n, channels, height, width) become
         their mean over the places, sequences and texts the mean over the steps that are there, the
-        members of the table net their mean. None puts all numbers side by side.
+        members of the table net their mean if they share their weights. None puts all numbers side
+        by side.
     preprocess : None, "auto", "images", "sequences", "tokens" or transformer
         For a network of torch, as in ``mm.Data``. None hands over X as it is; what the network was
         trained with is known to you alone. A manumatic estimator has its own in ``data``.

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from manumatic.nets.crossed import CrossedNet
 from manumatic.nets.table import Heads
 
 LAST = (nn.Linear, Heads)  # layers that answer from an embedding
@@ -33,7 +34,8 @@ class Layer(nn.Module):
     pool : "mean" or None
         What becomes of several places a row: of (n, channels, height, width) the mean over the
         places; of (n, steps, numbers) the mean over the steps that are there; of (n, members,
-        numbers) the mean over the members. None leaves all numbers side by side.
+        numbers) the mean over the members, unless they have weights of their own and so say
+        different things in the same place (``CrossedNet``). None leaves all numbers side by side.
     rows : "words", "steps" or None
         How rows tell which steps are there: words are not 0, steps are not NaN.
 
@@ -58,7 +60,7 @@ class Layer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Rows (n, …) as the network takes them → (n, numbers)."""
         found = self._caught(x)
-        if self.pool is None or found.ndim < 3:
+        if self.pool is None or found.ndim < 3 or isinstance(self.network, CrossedNet):
             return found.reshape(x.shape[0], -1)
         if found.ndim > 3:
             return found.flatten(2).mean(2)
