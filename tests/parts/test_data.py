@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import manumatic as mm
 from manumatic.errors import ComponentError, DataError
-from manumatic.parts.data import Stream, split_rows, split_settings
+from manumatic.parts.data import Batches, Stream, split_rows, split_settings
+from manumatic.parts.loop import LINE
 from manumatic.parts.rows import count_rows, kind_of, read_rows
 
 GRID = [[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]]
@@ -565,3 +566,27 @@ def test_a_batch_size_that_makes_no_sense(batch_size):
 def test_a_preprocessing_that_is_none(name, value):
     with pytest.raises(ComponentError, match=f"{name} must be"):
         linear(data=mm.Data(**{name: value})).fit([[1.0], [2.0]], [1.0, 2.0])
+
+
+# --- where numbers lie ----------------------------------------------------------------------------
+
+
+@given(rows=st.integers(1, 90), columns=st.integers(1, 5), size=st.integers(1, 100), off=...)
+@settings(deadline=None, max_examples=50)
+def test_batches_are_the_rows_of_a_plain_script_and_begin_where_its_do(
+    rows: int, columns: int, size: int, off: bool
+) -> None:
+    """On some CPUs a row elsewhere in a line of the cache is added up to another last bit."""
+    X = torch.rand(rows * columns + 1)[off:][: rows * columns].reshape(rows, columns)
+    y = torch.arange(rows)
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(1_000_003 * 3 + 2))
+    parts = order.split(size) if size < rows else [torch.arange(rows)]
+    batches = [*Batches((X, y), size, seed=3).batches(2)]
+    assert len(batches) == len(parts)
+    for (_, *batch), part in zip(batches, parts, strict=True):
+        for ours, theirs in zip(batch, (X[part], y[part]), strict=True):
+            assert torch.equal(ours, theirs)
+            assert ours.data_ptr() % LINE == 0
+    held = Batches((X, y), 1024, shuffle=False)
+    assert torch.equal(held.X, X)
+    assert held.X.data_ptr() % LINE == 0
