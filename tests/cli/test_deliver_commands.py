@@ -22,6 +22,7 @@ import pytest
 from manumatic.cli.main import main
 from manumatic.deliver.load import load
 from manumatic.deliver.runtime import Runtime
+from manumatic.errors import DataError
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +157,25 @@ def test_predict_as_json_and_into_a_file(capsys: Any) -> None:
     again = ["predict", "flats.mm", "flats.csv", "-o", "out.csv"]
     assert fails(capsys, again, 2) == "out.csv exists; --force overwrites it"
     assert main([*again, "--force"]) == 0
+
+
+def test_predict_reads_texts_which_no_graph_does(capsys: Any) -> None:
+    """Words of a text are counted, so the whole estimator answers."""
+    frame = pd.read_csv("plain.csv").drop(columns="city")
+    notes = ["bright and near the river", "dark but cheap", "with a garden and a garage"]
+    frame["note"] = [f"{notes[n % 3]}, number {n}" for n in range(len(frame))]
+    frame.to_csv("notes.csv", index=False)
+    fit = ["fit", "notes.csv", "-t", "state", "-o", "notes.mm", "-q", "--model", "linear"]
+    assert main([*fit, "--epochs", "2"]) == 0
+    capsys.readouterr()
+    assert main(["predict", "notes.mm", "notes.csv"]) == 0
+    found = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    net = load("notes.mm")
+    assert found["label"].tolist() == net.predict(frame[["size", "note"]]).tolist()
+    said = found[["probability_dear", "probability_fair"]]
+    assert np.allclose(said, net.predict_proba(frame[["size", "note"]]), atol=1e-6)
+    with pytest.raises(DataError, match=r"no serve\.onnx"):
+        Runtime("notes.mm")
 
 
 def test_predict_says_what_is_wrong(capsys: Any) -> None:

@@ -26,28 +26,29 @@ def run(arguments: argparse.Namespace) -> int:
     rows, _, notes = read_table(arguments.data, lazy=True)
     if hasattr(rows, "paths"):
         return _write(arguments, _of_pictures(arguments.model, rows))
-    if hasattr(rows, "columns") and _has_pictures(rows):
-        from manumatic.deliver.load import load
-
-        net = load(arguments.model)
-        rows = rows[[name for name in rows if name in net.feature_names_in_]]
-        return _write(arguments, {"prediction": net.predict(rows).tolist()})
-    from manumatic.deliver.runtime import Runtime
-
-    runtime = Runtime(arguments.model)
-    if hasattr(rows, "columns") and runtime.schema.named:
-        rows = rows[[name for name in rows.columns if name in runtime.schema.names]]
-    answers = _columns(runtime, runtime.answers(rows))
+    schema, answers = _asked(arguments.model, rows)
     if not arguments.quiet and notes:
         print(*notes, sep="\n", file=sys.stderr)
-    return _write(arguments, answers)
+    return _write(arguments, _columns(schema, answers))
 
 
-def _has_pictures(rows: Any) -> bool:
-    """Whether a column holds images, which no graph takes: the whole estimator says so."""
-    from manumatic.parts.mixed import is_picture_column
+def _asked(model: str, rows: Any) -> tuple[Any, dict[str, Any]]:
+    """The schema of a bundle, and its answers by name: of its graph, else of the estimator."""
+    from manumatic.deliver.bundle import read_bundle
+    from manumatic.deliver.runtime import GRAPH, Runtime
+    from manumatic.deliver.schema import Schema
 
-    return any(is_picture_column(rows[name]) for name in rows)
+    bundle = read_bundle(model)
+    schema = Schema.from_json(bundle.json("schema.json"))
+    if hasattr(rows, "columns") and schema.named:
+        rows = rows[[name for name in rows.columns if name in schema.names]]
+    if GRAPH in bundle:
+        return schema, Runtime(model).answers(rows)
+    from manumatic.deliver.ask import answers_of
+    from manumatic.deliver.load import load
+
+    # no graph takes texts and images, and starting torch takes seconds
+    return schema, answers_of(load(model), schema.methods, rows)
 
 
 def _of_pictures(model: str, images: Any) -> dict[str, Any]:
@@ -83,11 +84,11 @@ def _write(arguments: argparse.Namespace, answers: dict[str, Any]) -> int:
     return 0
 
 
-def _columns(runtime: Any, answers: dict[str, Any]) -> dict[str, Any]:
+def _columns(schema: Any, answers: dict[str, Any]) -> dict[str, Any]:
     """Answers as flat columns: ``label``, ``probability_yes`` …"""
     found: dict[str, Any] = {}
-    label = next((one for one in runtime.schema.outputs if one.method == "predict"), None)
-    for output in runtime.schema.outputs:
+    label = next((one for one in schema.outputs if one.method == "predict"), None)
+    for output in schema.outputs:
         values = answers[output.name]
         if values.ndim == 1 or values.shape[1] == 1:
             found[output.name] = values.reshape(-1).tolist()

@@ -1,6 +1,6 @@
 """Tier 1: a bundle served by its ONNX graph and its schema; neither torch nor scikit-learn."""
 
-__all__ = ["Graph", "Runtime", "open_session"]
+__all__ = ["GRAPH", "Graph", "Runtime", "open_session"]
 
 from pathlib import Path
 from typing import Any
