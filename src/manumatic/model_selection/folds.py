@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from manumatic.errors import DataError
 from manumatic.gears.choices import as_data
 from manumatic.gears.manual import Training
+from manumatic.nets.table import TableNet
 from manumatic.parts.components import Data
 from manumatic.parts.data import Batches, are_unseen, split_rows
 
@@ -55,6 +56,8 @@ class Fold:
             ones = held.tensors[2]
             counts = ones.new_tensor(np.asarray(weight, dtype=np.float32))
             held.tensors = (*held.tensors[:2], counts / counts.mean())
+        if not isinstance(training.model, TableNet):
+            return training, held
         apart = alone.manual(*self.train)
         return (apart if are_unseen(apart.valid) else training), held
 
