@@ -86,7 +86,7 @@ def test_it_begins_with_outputs_of_spread_one(apart):
     """
     net = seeded(5, 2, hidden=16, members=4, dropout=0.0, crossed=apart)
     net.initialise(ROWS * torch.tensor([1.0, 100.0, 1e-3, 5.0, 1.0]))
-    x = net._read(ROWS * torch.tensor([1.0, 100.0, 1e-3, 5.0, 1.0]))
+    x = net.read(ROWS * torch.tensor([1.0, 100.0, 1e-3, 5.0, 1.0]))
     for layer, bend in zip(net.layers, net.bends, strict=True):
         x = layer(x)
         spread = (x if apart else x.flatten(0, 1)).std(dim=0)
@@ -103,7 +103,7 @@ def test_kinks_lie_among_the_rows(apart):
     net = seeded(5, 2, hidden=16, members=4, crossed=apart)
     net.initialise(ROWS)
     layer = net.layers[0]
-    bare = layer(net._read(ROWS)) - layer.bias
+    bare = layer(net.read(ROWS)) - layer.bias
     for member, bias in enumerate(-layer.bias):
         among = bare[:, member] if apart else bare.flatten(0, 1)
         assert (among.amin(dim=0) <= bias).all()
@@ -184,6 +184,7 @@ def test_each_row_is_left_out_by_one_member_in_eight(seed, members, flags):
     expected = (members_say * ~learns.unsqueeze(2)).sum(dim=1) / (~learns).sum(dim=1, keepdim=True)
     torch.testing.assert_close(answers, expected.float(), rtol=2e-4, atol=2e-5)
     torch.testing.assert_close(Unseen(net)(x), answers)
+    torch.testing.assert_close(net(x, unseen=True, whole=True), answers)
     assert not torch.allclose(answers, net(x), atol=1e-4)
 
 

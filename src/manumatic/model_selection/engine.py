@@ -78,7 +78,9 @@ class Network:
             mode: Any = Plain(masks, tensors.values())
         else:
             mode = Served(masks) if masks else contextlib.nullcontext()
-        asked = {"unseen": True} if self.unseen and not self.model.training else {}
+        # whole: here no shape may depend on values
+        judges = self.unseen and not self.model.training
+        asked = {"unseen": True, "whole": True} if judges else {}
         with mode:
             found: Tensor = functional_call(self.model, tensors, (X,), asked, tie_weights=False)
         return found

@@ -54,28 +54,51 @@ class CrossedNet(TableNet):
 
     layer = Apart
 
-    def left_out(self, x: Tensor) -> Tensor:
-        """(n, in_features) → (n, members, 1): whether a member leaves a row out.
+    @property
+    def parts(self) -> Tensor:
+        """(members,) the part of the rows that each leaves out."""
+        members = torch.arange(len(self.head.bias), device=self.head.bias.device)
+        return members % min(PARTS, len(members))
 
-        The numbers in a row decide, so that equal rows are left out together.
-        """
-        members, columns = len(self.head.bias), torch.arange(1, x.shape[1] + 1, device=x.device)
-        parts = min(PARTS, members)
+    def part_of(self, x: Tensor) -> Tensor:
+        """(n, in_features) → (n,): the numbers in a row decide, so equal rows are in one part."""
+        columns = torch.arange(1, x.shape[1] + 1, device=x.device)
         codes = (x * 1024).round().long() * ((FACTOR * columns) ** 2 % PRIME)
-        part = codes.sum(dim=1, keepdim=True) % PRIME % parts
-        return (part == torch.arange(members, device=x.device) % parts).unsqueeze(2)
+        return codes.sum(dim=1) % PRIME % min(PARTS, len(self.head.bias))
 
-    def forward(self, x: Tensor, unseen: bool = False) -> Tensor:
+    def left_out(self, x: Tensor) -> Tensor:
+        """(n, in_features) → (n, members, 1): whether a member leaves a row out."""
+        return (self.part_of(x).unsqueeze(1) == self.parts).unsqueeze(2)
+
+    def forward(self, x: Tensor, unseen: bool = False, whole: bool = False) -> Tensor:
         """(n, in_features) → (n, members, out_features); in evaluation their mean.
 
-        With ``unseen`` it is the mean of the members that left a row out.
+        With ``unseen`` it is the mean of the members that left a row out. ``whole`` asks all
+        members about all rows for it: several times the work, but no shape depends on values,
+        which ``torch.func.vmap`` cannot have.
         """
         if not (self.training or unseen):
             return super().forward(x)
-        answers, away = self.answers(x), self.left_out(x)
+        if not (self.training or whole):
+            return self.within(self._unseen(x))
+        answers, away = self.answers(self.read(x)), self.left_out(x)
         if self.training:
             return torch.where(away, answers.detach(), answers)  # what is detached teaches nothing
         return self.within((answers * away).sum(dim=1) / away.sum(dim=1))
+
+    def _unseen(self, x: Tensor) -> Tensor:
+        """(n, in_features) → (n, out_features): each member answers for its own part only.
+
+        The rows of a part stand in a column of their own; where it ends early, row 0 fills it.
+        """
+        part, own = self.part_of(x), self.parts
+        inside = part.unsqueeze(1) == own.unique()
+        place = (inside.cumsum(dim=0) - 1)[inside]
+        rows = part.new_zeros(int(place.max()) + 1, inside.shape[1])
+        rows[place, part] = torch.arange(len(x), device=x.device)
+        answers = self.answers(self.read(x)[rows[:, own], 0])
+        told = answers.new_zeros(*rows.shape, answers.shape[2]).index_add(1, own, answers)
+        return told[place, part] / own.bincount()[part].unsqueeze(1)
 
 
 class Unseen:

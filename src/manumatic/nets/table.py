@@ -276,7 +276,7 @@ class TableNet(nn.Module):
             self.highest.copy_(y.amax(dim=0))
         X = X[:: -(-len(X) // 4096)]
         self.numbers.initialise(X[:, self.numeric])
-        x = self._read(X)
+        x = self.read(X)
         for layer, bend in zip(self.layers, self.bends, strict=True):
             layer.initialise(x)
             x = bend(layer(x))
@@ -292,14 +292,13 @@ class TableNet(nn.Module):
         first, last = self.rates
         self.dropout.p = last + (first - last) * share
 
-    def _read(self, x: Tensor) -> Tensor:
+    def read(self, x: Tensor) -> Tensor:
         """(n, in_features) → (n, 1, width): the same for all members."""
         read = torch.cat([x[:, self.flags], self.numbers(x[:, self.numeric])], dim=1)
         return (read * self.scale).unsqueeze(1)
 
     def answers(self, x: Tensor) -> Tensor:
-        """(n, in_features) → (n, members, out_features)."""
-        x = self._read(x)
+        """What was read of rows (n, 1 or members, width) → (n, members, out_features)."""
         for layer, bend in zip(self.layers, self.bends, strict=True):
             x = bend(layer(x))
             x = x * self.dropout(torch.ones_like(x[:, :1]))  # one draw for all: draws are dear
@@ -312,7 +311,7 @@ class TableNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in_features) → (n, members, out_features); in evaluation their mean."""
-        answers = self.answers(x)
+        answers = self.answers(self.read(x))
         return answers if self.training else self.within(answers.mean(dim=1))
 
 
