@@ -65,7 +65,7 @@ def normed_by_hand(model, x):
 
 
 def members_by_hand(model, x):
-    x = model._read(x)
+    x = model.read(x)
     for layer, bend in zip(model.layers, model.bends, strict=True):
         x = bend(layer(x))
     return x.mean(1)
@@ -171,7 +171,7 @@ def test_members_with_weights_of_their_own_stand_side_by_side():
     assert isinstance(net.model_, CrossedNet)
     net.model_.eval()
     with torch.no_grad():
-        x = net.model_._read(prepared(net, X))
+        x = net.model_.read(prepared(net, X))
         for layer, bend in zip(net.model_.layers, net.model_.bends, strict=True):
             x = bend(layer(x))
     found = embedded(net, X)
