@@ -112,7 +112,7 @@ def test_an_example_runs_and_says_so(example: Path, tmp_path: Path) -> None:
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=2700,  # 41 takes ten minutes of a quick core, half an hour of a shared one
+        timeout=1800,
         check=False,
     )
     assert run.returncode == 0, run.stderr
